@@ -1,0 +1,12 @@
+//! Where HTTP listens and what it accepts.
+
+use std::net::SocketAddr;
+
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    pub listen: SocketAddr,
+    /// Largest request body in bytes.
+    pub max_body: usize,
+    /// When set, requests other than `/livez`, `/readyz` and `/metrics` must carry it as a bearer token.
+    pub token: Option<String>,
+}

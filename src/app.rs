@@ -1,0 +1,1 @@
+//! Builds the roles, starts them, drains them.

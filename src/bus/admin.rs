@@ -1,0 +1,3 @@
+//! Creating and checking topics.
+#[derive(Debug)]
+pub struct Admin;

@@ -1,0 +1,3 @@
+//! The broker in this process.
+#[derive(Debug)]
+pub struct EmbeddedBroker;

@@ -1,0 +1,37 @@
+//! The bus port: Kafka's protocol, by way of rdkafka, to any broker or to the embedded one.
+
+mod admin;
+mod consumer;
+mod embedded;
+mod producer;
+mod record;
+mod settings;
+mod tail;
+mod topics;
+
+pub use admin::Admin;
+pub use consumer::{Consumer, Polled};
+pub use embedded::EmbeddedBroker;
+pub use producer::Producer;
+pub use record::{Outgoing, Record, Records};
+pub use settings::{BrokerSource, BusSettings};
+pub use tail::Tail;
+pub use topics::{Topic, Topics};
+
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    #[error("kafka at {brokers} cannot be reached: {reason}")]
+    Unreachable { brokers: String, reason: String },
+    #[error("kafka setting '{key}' is refused: {reason}")]
+    Setting { key: String, reason: String },
+    #[error("topic '{topic}' has {key}={found}, plimsoll needs {wanted}: {remedy}")]
+    TopicSettings { topic: String, key: String, found: String, wanted: String, remedy: String },
+    #[error("topic '{topic}' cannot be created: {reason}")]
+    Create { topic: String, reason: String },
+    #[error("topic '{topic}' does not take a record: {reason}")]
+    Produce { topic: String, reason: String },
+    #[error("reading {group} failed: {reason}")]
+    Consume { group: String, reason: String },
+    #[error("the embedded broker cannot start on {listen}: {reason}")]
+    Embedded { listen: String, reason: String },
+}

@@ -1,0 +1,3 @@
+//! Publishing with acknowledgement.
+#[derive(Debug)]
+pub struct Producer;

@@ -1,0 +1,97 @@
+//! Records as they are read and written.
+
+use std::ops::Range;
+
+/// One record of one partition, borrowed from a [`Records`] batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub offset: i64,
+    /// Kafka's timestamp in milliseconds, if the record has one.
+    pub timestamp: Option<i64>,
+    pub key: Option<&'a [u8]>,
+    pub payload: Option<&'a [u8]>,
+}
+
+/// Consecutive records of one topic partition in one buffer, so that reading allocates nothing per record.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    buffer: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// A record to publish.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Outgoing {
+    pub topic: String,
+    /// None leaves the choice to the hash of the key.
+    pub partition: Option<i32>,
+    pub key: Option<Vec<u8>>,
+    /// None is a tombstone on compacted topics.
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds; none is the broker's or client's now.
+    pub timestamp: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    offset: i64,
+    timestamp: Option<i64>,
+    key: Option<Range<usize>>,
+    payload: Option<Range<usize>>,
+}
+
+impl Records {
+    pub fn push(&mut self, offset: i64, timestamp: Option<i64>, key: Option<&[u8]>, payload: Option<&[u8]>) {
+        let key = key.map(|bytes| self.append(bytes));
+        let payload = payload.map(|bytes| self.append(bytes));
+        self.entries.push(Entry { offset, timestamp, key, payload });
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of keys and payloads held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        self.entries.iter().map(|entry| Record {
+            offset: entry.offset,
+            timestamp: entry.timestamp,
+            key: entry.key.clone().map(|range| &self.buffer[range]),
+            payload: entry.payload.clone().map(|range| &self.buffer[range]),
+        })
+    }
+
+    /// The record at `index` of [`Records::iter`].
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        self.iter().nth(index)
+    }
+
+    #[must_use]
+    pub fn last_offset(&self) -> Option<i64> {
+        self.entries.last().map(|entry| entry.offset)
+    }
+
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.entries.clear();
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(bytes);
+        start..self.buffer.len()
+    }
+}

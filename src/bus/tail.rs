@@ -1,0 +1,3 @@
+//! Reading whole topics without a group.
+#[derive(Debug)]
+pub struct Tail;

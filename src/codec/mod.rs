@@ -1,0 +1,5 @@
+//! Decoding: events from JSON into Arrow, data sets from files.
+
+mod rejection;
+
+pub use rejection::Rejection;

@@ -1,0 +1,5 @@
+//! The evaluate role: panes become windows, windows become verdicts, verdicts become alerts and retraining requests.
+
+mod settings;
+
+pub use settings::ChecksSettings;

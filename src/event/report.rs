@@ -1,0 +1,144 @@
+//! What evaluate says of one window: the rows of the SQL tables `windows`, `features`, `drift`, `performance`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Population;
+use crate::clock::Timestamp;
+use crate::model::{FeatureKind, Method, Metric, WindowSize};
+
+/// One revision of one window, as it stands on `plimsoll.windows`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowReport {
+    #[serde(flatten)]
+    pub population: Population,
+    pub window_start: Timestamp,
+    pub window_end: Timestamp,
+    pub window_size: WindowSize,
+    pub revision: u32,
+    pub state: WindowState,
+    pub predictions: u64,
+    pub outcomes: u64,
+    pub errors: u64,
+    /// Events that arrived after the window had closed and were counted by a revision.
+    pub late: u64,
+    /// `outcomes / predictions`.
+    pub label_coverage: f64,
+    pub latency_p50_ms: Option<f64>,
+    pub latency_p95_ms: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+    pub features: Vec<FeatureRow>,
+    pub drift: Vec<DriftRow>,
+    pub performance: Vec<PerformanceRow>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowState {
+    Open,
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Ok,
+    Drift,
+    Decay,
+    Insufficient,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureRow {
+    /// A feature's name, `prediction.label` or `prediction.score`.
+    pub feature: String,
+    pub kind: FeatureKind,
+    pub count: u64,
+    pub missing: u64,
+    pub invalid: u64,
+    pub unseen: u64,
+    pub out_of_range: u64,
+    pub mean: Option<f64>,
+    pub std: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub p01: Option<f64>,
+    pub p05: Option<f64>,
+    pub p25: Option<f64>,
+    pub p50: Option<f64>,
+    pub p75: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftRow {
+    pub feature: String,
+    pub method: Method,
+    pub statistic: Option<f64>,
+    pub lower: Option<f64>,
+    pub upper: Option<f64>,
+    pub p_value: Option<f64>,
+    pub threshold: f64,
+    pub verdict: Verdict,
+    /// Whether this method decides the feature's drift under the model's policy.
+    pub decides: bool,
+    pub n_reference: u64,
+    pub n_current: u64,
+    /// Why the verdict is `insufficient`, or what else the number alone does not say.
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PerformanceRow {
+    pub metric: Metric,
+    pub value: Option<f64>,
+    pub lower: Option<f64>,
+    pub upper: Option<f64>,
+    pub reference: Option<f64>,
+    pub n: u64,
+    pub verdict: Verdict,
+    pub detail: Option<String>,
+}
+
+impl Verdict {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Drift => "drift",
+            Self::Decay => "decay",
+            Self::Insufficient => "insufficient",
+        }
+    }
+}
+
+impl WindowState {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl WindowReport {
+    /// `model/version/variant/segment/window/size`, the compaction key on `plimsoll.windows`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.population.key(), self.window_start, super::key_of(&[&self.window_size.to_string()]))
+    }
+
+    /// Features whose deciding method found drift.
+    pub fn drifted(&self) -> impl Iterator<Item = &DriftRow> {
+        self.drift.iter().filter(|row| row.decides && row.verdict == Verdict::Drift)
+    }
+}

@@ -1,0 +1,5 @@
+//! The ingest role: events become pane counts and join rows.
+
+mod settings;
+
+pub use settings::IngestSettings;

@@ -1,0 +1,1 @@
+//! The join role: outcomes meet their predictions.

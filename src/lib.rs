@@ -1,0 +1,41 @@
+//! Plimsoll watches machine-learning models on the Kafka stream.
+//!
+//! # The map of the house
+//!
+//! From the bottom up; a room imports only from the rooms above it in this list, and roles never import each other
+//! (they talk over topics). `tests/it/imports.rs` enforces it.
+//!
+//! - Vocabulary: [`clock`] (instants, spans, the clock that is passed in), [`model`] (what is monitored and how it is
+//!   judged), [`event`] (what travels on the bus and stands in the tables).
+//! - Pure core, without I/O: [`profile`] (anchors, histograms, moments: mergeable counts), [`drift`] (PSI, KS,
+//!   Jensen–Shannon, the decision), [`performance`] (accuracy to ROC AUC with intervals, decay), [`window`] (panes,
+//!   watermarks, windows and their revisions).
+//! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
+//!   data files), [`state`] (SlateDB), [`query`] (DataFusion over the tables).
+//! - The frame of every role: [`runner`] (reads, applies, checkpoints, publishes).
+//! - Roles: [`ingest`] (events to panes and join rows), [`join`] (outcomes to predictions), [`evaluate`] (panes to
+//!   windows, checks, alerts, retraining requests), [`notify`] (alerts to people).
+//! - Edges: [`api`] (HTTP and the first page).
+//! - The front door: [`settings`], [`app`] (builds, starts and drains the roles), [`cli`] (one file per subcommand).
+
+pub mod api;
+pub mod app;
+pub mod bus;
+pub mod cli;
+pub mod clock;
+pub mod codec;
+pub mod drift;
+pub mod evaluate;
+pub mod event;
+pub mod ingest;
+pub mod join;
+pub mod model;
+pub mod notify;
+pub mod performance;
+pub mod profile;
+pub mod query;
+pub mod runner;
+pub mod settings;
+pub mod state;
+pub mod telemetry;
+pub mod window;

@@ -1,0 +1,1 @@
+//! Metrics of joined outcomes, their intervals, and decay against the reference.

@@ -1,0 +1,1 @@
+//! Mergeable counts of one population: anchors, histograms, moments.

@@ -1,0 +1,54 @@
+//! The frame of every role: read, apply, checkpoint, publish.
+//!
+//! A role is a set of state machines, one per source partition. A machine does no I/O of its own but reading its
+//! store: it applies records and, at a checkpoint, says what to write and what to publish. The runner makes one
+//! atomic write of those changes together with the source offset and the outbox, publishes the outbox, and only then
+//! lets the next checkpoint drop it. A crash at any point repeats publications, never counts.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::bus::{Outgoing, Records};
+use crate::clock::Timestamp;
+use crate::event::SourcePartition;
+use crate::state::{StateError, Store, Write};
+
+/// A role: which topics it reads and the machine that each of their partitions gets.
+#[async_trait]
+pub trait Role: Send + Sync {
+    /// Also the last part of the consumer group's name.
+    fn name(&self) -> &'static str;
+
+    fn topics(&self) -> Vec<String>;
+
+    /// Builds the machine of `source` from what its store holds.
+    async fn open(&self, source: &SourcePartition, store: Arc<dyn Store>) -> Result<Box<dyn Machine>, RoleError>;
+}
+
+/// The state machine of one source partition.
+#[async_trait]
+pub trait Machine: Send {
+    /// Applies consecutive records, in the order of their offsets.
+    async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError>;
+
+    /// Everything that changed since the last checkpoint.
+    async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError>;
+}
+
+/// Changes to make and records to publish, together or not at all.
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    pub writes: Vec<Write>,
+    pub outgoing: Vec<Outgoing>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("record {offset} of {source_partition} is not one of plimsoll's: {reason}")]
+    Record { source_partition: String, offset: i64, reason: String },
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,3 @@
+//! A store in memory, for tests and simulation.
+#[derive(Debug)]
+pub struct MemoryStore;

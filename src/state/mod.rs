@@ -1,0 +1,85 @@
+//! The state port: one store per (role, partition), on an object store, with atomic and fenced writes.
+
+mod memory;
+mod slate;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::clock::Span;
+
+pub use memory::MemoryStore;
+pub use slate::{StateRoot, StateSettings};
+
+/// A change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// With a time to live the row disappears by itself.
+    Put {
+        key: Vec<u8>,
+        value: Vec<u8>,
+        ttl: Option<Span>,
+    },
+    Delete {
+        key: Vec<u8>,
+    },
+}
+
+/// An ordered key-value store that belongs to one partition of one role.
+#[async_trait]
+pub trait Store: Send + Sync {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StateError>;
+
+    /// Values in the order of `keys`.
+    async fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, StateError>;
+
+    /// Rows with `from <= key < to` in key order.
+    async fn scan(&self, from: &[u8], to: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StateError>;
+
+    /// All or nothing, and durable when it returns.
+    async fn write(&self, writes: Vec<Write>) -> Result<(), StateError>;
+
+    /// Flushes and releases the store; further calls fail.
+    async fn close(&self) -> Result<(), StateError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("state url '{url}' cannot be used: {reason}; write file:///path or s3://bucket/prefix")]
+    Url { url: String, reason: String },
+    #[error("state of {path} was taken over by another process; this one stops using it")]
+    Fenced { path: String },
+    #[error("state of {path} could not be {action}: {reason}")]
+    Storage { path: String, action: &'static str, reason: String },
+    #[error(
+        "state of {path} has format version {found}, this plimsoll reads up to {known}: upgrade plimsoll or reset the state"
+    )]
+    NewerFormat { path: String, found: u32, known: u32 },
+    #[error("state of {path} cannot be read: {reason}")]
+    Corrupt { path: String, reason: String },
+}
+
+impl Write {
+    #[must_use]
+    pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self::Put { key: key.into(), value: value.into(), ttl: None }
+    }
+
+    #[must_use]
+    pub fn delete(key: impl Into<Vec<u8>>) -> Self {
+        Self::Delete { key: key.into() }
+    }
+}
+
+/// The smallest key above every key that starts with `prefix`, for [`Store::scan`].
+#[must_use]
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![u8::MAX; prefix.len() + 1]
+}

@@ -1,0 +1,1 @@
+//! Panes, watermarks, windows and their revisions.
