@@ -1,1 +1,85 @@
 //! Mergeable counts of one population: anchors, histograms, moments.
+//!
+//! A reference fixes the [`Anchors`] (bin edges and categories) of every column once. A [`Profile`] then counts a
+//! population's rows in those bins: whole numbers that add up exactly, in any order, over partitions, panes, segments
+//! and restarts.
+
+mod anchors;
+mod column;
+mod encode;
+mod latency;
+mod quantile;
+mod reference;
+mod rows;
+
+use serde::{Deserialize, Serialize};
+
+pub use anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
+pub use column::{ColumnProfile, Moments};
+pub use encode::{DecodeError, decode, encode};
+pub use latency::LatencyHistogram;
+pub use quantile::sorted_quantile;
+pub use reference::{Reference, ReferenceBuilder, ReferencePopulation};
+pub use rows::{Rows, Values};
+
+/// The column that counts predicted labels.
+pub const LABEL_COLUMN: &str = "prediction.label";
+/// The column that counts predicted scores.
+pub const SCORE_COLUMN: &str = "prediction.score";
+
+/// Counts of one population's predictions over some stretch of the stream.
+///
+/// `columns` stand in the order of [`Anchors::columns`]. Merging is addition, so it is associative and commutative;
+/// only the floating-point sums depend on the order, within rounding.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    pub predictions: u64,
+    pub errors: u64,
+    pub columns: Vec<ColumnProfile>,
+    pub latency: LatencyHistogram,
+}
+
+impl Profile {
+    #[must_use]
+    pub fn empty(anchors: &Anchors) -> Self {
+        Self {
+            predictions: 0,
+            errors: 0,
+            columns: anchors.columns.iter().map(|column| ColumnProfile::empty(&column.values)).collect(),
+            latency: LatencyHistogram::default(),
+        }
+    }
+
+    /// Counts the rows whose indices are in `selected`.
+    pub fn count(&mut self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) {
+        self.predictions += selected.len() as u64;
+        for &row in selected {
+            if rows.is_error(row) {
+                self.errors += 1;
+            }
+            if let Some(latency) = rows.latency_ms(row) {
+                self.latency.add(latency);
+            }
+        }
+        for (index, (column, profile)) in anchors.columns.iter().zip(&mut self.columns).enumerate() {
+            profile.count(&column.values, rows.values(index), selected);
+        }
+    }
+
+    /// Adds the counts of `other`, which must have been counted with the same anchors.
+    pub fn merge(&mut self, other: &Self) {
+        self.predictions += other.predictions;
+        self.errors += other.errors;
+        self.latency.merge(&other.latency);
+        if self.columns.is_empty() {
+            self.columns.clone_from(&other.columns);
+            return;
+        }
+        for (mine, theirs) in self.columns.iter_mut().zip(&other.columns) {
+            mine.merge(theirs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

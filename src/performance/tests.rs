@@ -1,0 +1,80 @@
+use super::*;
+use crate::event::Verdict;
+use crate::model::{Metric, PerformancePolicy};
+
+fn counts(tp: u64, fp: u64, tn: u64, fn_: u64) -> BinaryCounts {
+    BinaryCounts {
+        outcomes: tp + fp + tn + fn_,
+        true_positive: tp,
+        false_positive: fp,
+        true_negative: tn,
+        false_negative: fn_,
+        ..BinaryCounts::default()
+    }
+}
+
+fn accuracy_verdict(current: &BinaryCounts, maturity: Maturity) -> Verdict {
+    let reference = counts(4_700, 300, 4_700, 300);
+    let rows = judge(&PerformancePolicy::default(), Some(&reference), current, maturity);
+    rows.into_iter().find(|row| row.metric == Metric::Accuracy).unwrap().verdict
+}
+
+const COMPLETE: Maturity = Maturity { coverage: 1.0, is_final: false };
+
+#[test]
+fn metrics_follow_their_definitions() {
+    let counts = counts(30, 10, 50, 10);
+    let value = |metric| estimate(metric, &counts).unwrap().value;
+    assert!((value(Metric::Accuracy) - 0.8).abs() < 1e-12);
+    assert!((value(Metric::Precision) - 0.75).abs() < 1e-12);
+    assert!((value(Metric::Recall) - 0.75).abs() < 1e-12);
+    assert!((value(Metric::F1) - 0.75).abs() < 1e-12);
+}
+
+#[test]
+fn undefined_metrics_are_none_not_zero() {
+    let nothing = BinaryCounts::default();
+    for metric in Metric::ALL {
+        assert_eq!(estimate(metric, &nothing), None, "{metric}");
+    }
+    let only_negatives = counts(0, 0, 5, 0);
+    assert_eq!(estimate(Metric::Precision, &only_negatives), None);
+    assert!(estimate(Metric::Accuracy, &only_negatives).is_some());
+}
+
+#[test]
+fn removing_takes_back_exactly_what_adding_counted() {
+    let mut counts = BinaryCounts::default();
+    let judged = Judged { predicted: Some(true), actual: false, score_bin: Some(3) };
+    let other = Judged { predicted: Some(true), actual: true, score_bin: Some(7) };
+    counts.add(other);
+    let before = counts.clone();
+    counts.add(judged);
+    counts.remove(judged);
+    assert_eq!(counts.labelled(), before.labelled());
+    assert_eq!(counts.false_positive, 0);
+    assert_eq!(counts.negative_scores.iter().sum::<u64>(), 0);
+}
+
+#[test]
+fn auc_counts_ties_half_and_its_bounds_enclose_it() {
+    let area = roc_auc(&[0, 1, 3], &[3, 1, 0]).unwrap();
+    assert!((area.value - (15.0 + 0.5) / 16.0).abs() < 1e-12);
+    assert!(area.lower <= area.value && area.value <= area.upper);
+    assert_eq!(roc_auc(&[1], &[]), None);
+}
+
+#[test]
+fn a_clear_drop_is_decay_and_a_small_or_uncertain_one_is_not() {
+    assert_eq!(accuracy_verdict(&counts(450, 50, 450, 50), COMPLETE), Verdict::Decay);
+    assert_eq!(accuracy_verdict(&counts(4_650, 350, 4_650, 350), COMPLETE), Verdict::Ok);
+    assert_eq!(accuracy_verdict(&counts(91, 9, 91, 9), COMPLETE), Verdict::Ok);
+}
+
+#[test]
+fn immature_labels_and_small_samples_are_insufficient() {
+    let decayed = counts(450, 50, 450, 50);
+    assert_eq!(accuracy_verdict(&decayed, Maturity { coverage: 0.3, is_final: false }), Verdict::Insufficient);
+    assert_eq!(accuracy_verdict(&decayed, Maturity { coverage: 0.3, is_final: true }), Verdict::Decay);
+    assert_eq!(accuracy_verdict(&counts(10, 10, 10, 10), COMPLETE), Verdict::Insufficient);
+}

@@ -1,0 +1,234 @@
+//! The reference: a model's anchors and what was normal.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, BooleanArray, Float64Array, StringArray};
+use serde::{Deserialize, Serialize};
+
+use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
+use super::rows::{Rows, Values};
+use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
+use crate::clock::Timestamp;
+use crate::model::FeatureKind;
+use crate::performance::{BinaryCounts, Judged};
+
+/// What windows are compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    pub model: String,
+    pub rows: u64,
+    /// Event times of the first and last row, when they have times.
+    pub times: Option<(Timestamp, Timestamp)>,
+    pub anchors: Anchors,
+    pub whole: ReferencePopulation,
+    /// By `feature=value`.
+    pub segments: BTreeMap<String, ReferencePopulation>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReferencePopulation {
+    pub profile: Profile,
+    /// None when the reference has no outcomes.
+    pub outcomes: Option<BinaryCounts>,
+}
+
+/// Collects a reference data set, column by column, and fits its anchors at the end.
+#[derive(Debug)]
+pub struct ReferenceBuilder {
+    model: String,
+    positive: String,
+    segments: Vec<String>,
+    columns: Vec<(String, Column)>,
+    outcomes: Vec<Option<String>>,
+    times: Option<(Timestamp, Timestamp)>,
+    rows: usize,
+}
+
+#[derive(Debug)]
+enum Column {
+    Numeric(Vec<Option<f64>>),
+    Categorical(Vec<Option<String>>),
+}
+
+impl Reference {
+    /// The reference of a segment, or of everybody.
+    #[must_use]
+    pub fn population(&self, segment: Option<&str>) -> Option<&ReferencePopulation> {
+        match segment {
+            None => Some(&self.whole),
+            Some(segment) => self.segments.get(segment),
+        }
+    }
+
+    /// The anchors of the predicted score.
+    #[must_use]
+    pub fn score_anchors(&self) -> Option<&NumericAnchors> {
+        let column = self.anchors.columns.iter().find(|column| column.name == SCORE_COLUMN)?;
+        match &column.values {
+            ValueAnchors::Numeric(anchors) => Some(anchors),
+            ValueAnchors::Categorical(_) => None,
+        }
+    }
+
+    /// Features and their kinds, without the prediction's columns.
+    pub fn features(&self) -> impl Iterator<Item = (&str, FeatureKind)> {
+        let is_feature = |name: &str| name != LABEL_COLUMN && name != SCORE_COLUMN;
+        self.anchors
+            .columns
+            .iter()
+            .filter(move |column| is_feature(&column.name))
+            .map(|column| (column.name.as_str(), column.values.kind()))
+    }
+}
+
+impl ReferenceBuilder {
+    #[must_use]
+    pub fn new(model: &str, positive: &str, segments: &[String], features: &[(String, FeatureKind)]) -> Self {
+        let prediction =
+            [(LABEL_COLUMN.to_owned(), FeatureKind::Categorical), (SCORE_COLUMN.to_owned(), FeatureKind::Numeric)];
+        let columns = features
+            .iter()
+            .cloned()
+            .chain(prediction)
+            .map(|(name, kind)| match kind {
+                FeatureKind::Numeric => (name, Column::Numeric(Vec::new())),
+                FeatureKind::Categorical => (name, Column::Categorical(Vec::new())),
+            })
+            .collect();
+        Self {
+            model: model.to_owned(),
+            positive: positive.to_owned(),
+            segments: segments.to_vec(),
+            columns,
+            outcomes: Vec::new(),
+            times: None,
+            rows: 0,
+        }
+    }
+
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds `count` rows; `values` stand in the order of the features, then label and score.
+    pub fn add(&mut self, count: usize, values: &[Values<'_>], outcomes: Option<&StringArray>, times: &[Timestamp]) {
+        for (index, (_, column)) in self.columns.iter_mut().enumerate() {
+            let values = values.get(index).unwrap_or(&Values::Absent);
+            for row in 0..count {
+                match (&mut *column, values) {
+                    (Column::Numeric(rows), Values::Numeric(array)) => rows.push(array.get(row)),
+                    (Column::Categorical(rows), Values::Categorical(array)) => {
+                        rows.push(array.get(row).map(str::to_owned));
+                    }
+                    (Column::Numeric(rows), _) => rows.push(None),
+                    (Column::Categorical(rows), _) => rows.push(None),
+                }
+            }
+        }
+        for row in 0..count {
+            let outcome = outcomes.filter(|array| array.is_valid(row)).map(|array| array.value(row).to_owned());
+            self.outcomes.push(outcome);
+        }
+        for &time in times {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first.min(time), last.max(time)));
+        }
+        self.rows += count;
+    }
+
+    /// Fits the anchors and counts every row in them.
+    #[must_use]
+    pub fn build(self, epoch: u32) -> Reference {
+        let anchors = Anchors {
+            epoch,
+            columns: self
+                .columns
+                .iter()
+                .map(|(name, column)| ColumnAnchors { name: name.clone(), values: column.fit() })
+                .collect(),
+        };
+        let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
+        let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
+        let everybody: Vec<usize> = (0..self.rows).collect();
+        let whole = self.population(&anchors, &rows, &everybody);
+        let segments = self
+            .rows_by_segment()
+            .into_iter()
+            .map(|(segment, selected)| (segment, self.population(&anchors, &rows, &selected)))
+            .collect();
+        Reference { model: self.model, rows: self.rows as u64, times: self.times, anchors, whole, segments }
+    }
+
+    fn population(&self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) -> ReferencePopulation {
+        let mut profile = Profile::empty(anchors);
+        profile.count(anchors, rows, selected);
+        let mut counts = BinaryCounts::default();
+        let label = anchors.position(LABEL_COLUMN).map(|index| rows.values(index));
+        let score = anchors.position(SCORE_COLUMN).map(|index| (rows.values(index), &anchors.columns[index].values));
+        for &row in selected {
+            let Some(outcome) = &self.outcomes[row] else { continue };
+            let predicted = match label {
+                Some(Values::Categorical(labels)) => labels.get(row).map(|label| label == self.positive),
+                _ => None,
+            };
+            let score_bin = match score {
+                Some((Values::Numeric(scores), ValueAnchors::Numeric(anchors))) => {
+                    scores.get(row).filter(|score| score.is_finite()).map(|score| anchors.bin(score))
+                }
+                _ => None,
+            };
+            counts.add(Judged { predicted, actual: *outcome == self.positive, score_bin });
+        }
+        let outcomes = (counts.outcomes > 0).then_some(counts);
+        ReferencePopulation { profile, outcomes }
+    }
+
+    fn rows_by_segment(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut segments: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for feature in &self.segments {
+            let Some((_, Column::Categorical(values))) = self.columns.iter().find(|(name, _)| name == feature) else {
+                continue;
+            };
+            for (row, value) in values.iter().enumerate() {
+                if let Some(value) = value {
+                    segments.entry(format!("{feature}={value}")).or_default().push(row);
+                }
+            }
+        }
+        segments
+    }
+}
+
+/// A collected column as Arrow, so that references and windows are counted by the same code.
+enum ColumnArray {
+    Numeric(Float64Array),
+    Categorical(StringArray),
+}
+
+impl ColumnArray {
+    const fn values(&self) -> Values<'_> {
+        match self {
+            Self::Numeric(array) => Values::numeric(array),
+            Self::Categorical(array) => Values::categorical(array),
+        }
+    }
+}
+
+impl Column {
+    fn fit(&self) -> ValueAnchors {
+        match self {
+            Self::Numeric(rows) => ValueAnchors::Numeric(NumericAnchors::fit(rows.iter().copied().flatten())),
+            Self::Categorical(rows) => {
+                ValueAnchors::Categorical(CategoryAnchors::fit(rows.iter().filter_map(Option::as_deref)))
+            }
+        }
+    }
+
+    fn to_array(&self) -> ColumnArray {
+        match self {
+            Self::Numeric(rows) => ColumnArray::Numeric(rows.iter().copied().collect()),
+            Self::Categorical(rows) => ColumnArray::Categorical(rows.iter().map(Option::as_deref).collect()),
+        }
+    }
+}

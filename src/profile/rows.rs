@@ -1,0 +1,78 @@
+//! Decoded rows as the core reads them, wherever they came from.
+
+use arrow::array::{Array, BooleanArray, Float64Array, StringArray};
+
+/// One column of decoded values; null is missing.
+#[derive(Clone, Debug)]
+pub enum Values<'a> {
+    Numeric(Numbers<'a>),
+    Categorical(Texts<'a>),
+    /// The data does not have this column.
+    Absent,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers<'a>(&'a Float64Array);
+
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a>(&'a StringArray);
+
+/// Columns in the order of the anchors, with what else a profile counts of a prediction.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    columns: Vec<Values<'a>>,
+    latency_ms: Option<&'a Float64Array>,
+    error: Option<&'a BooleanArray>,
+}
+
+impl<'a> Values<'a> {
+    #[must_use]
+    pub const fn numeric(array: &'a Float64Array) -> Self {
+        Self::Numeric(Numbers(array))
+    }
+
+    #[must_use]
+    pub const fn categorical(array: &'a StringArray) -> Self {
+        Self::Categorical(Texts(array))
+    }
+}
+
+impl Numbers<'_> {
+    #[must_use]
+    pub fn get(self, row: usize) -> Option<f64> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+impl<'a> Texts<'a> {
+    #[must_use]
+    pub fn get(self, row: usize) -> Option<&'a str> {
+        self.0.is_valid(row).then(|| self.0.value(row))
+    }
+}
+
+impl<'a> Rows<'a> {
+    #[must_use]
+    pub const fn new(
+        columns: Vec<Values<'a>>,
+        latency_ms: Option<&'a Float64Array>,
+        error: Option<&'a BooleanArray>,
+    ) -> Self {
+        Self { columns, latency_ms, error }
+    }
+
+    #[must_use]
+    pub fn values(&self, column: usize) -> &Values<'a> {
+        self.columns.get(column).unwrap_or(&Values::Absent)
+    }
+
+    #[must_use]
+    pub fn latency_ms(&self, row: usize) -> Option<f64> {
+        self.latency_ms.filter(|array| array.is_valid(row)).map(|array| array.value(row))
+    }
+
+    #[must_use]
+    pub fn is_error(&self, row: usize) -> bool {
+        self.error.is_some_and(|array| array.is_valid(row) && array.value(row))
+    }
+}

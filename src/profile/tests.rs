@@ -1,0 +1,117 @@
+use arrow::array::{Float64Array, StringArray};
+use proptest::prelude::*;
+
+use super::*;
+
+fn anchors() -> Anchors {
+    let numeric = NumericAnchors::fit((0..2_000).map(|i| f64::from(i) * 0.5));
+    let categorical = CategoryAnchors::fit(["a", "b", "c"]);
+    Anchors {
+        epoch: 0,
+        columns: vec![
+            ColumnAnchors { name: "x".into(), values: ValueAnchors::Numeric(numeric) },
+            ColumnAnchors { name: "k".into(), values: ValueAnchors::Categorical(categorical) },
+        ],
+    }
+}
+
+type Row = (Option<f64>, Option<String>);
+
+fn profile_of(anchors: &Anchors, rows: &[Row]) -> Profile {
+    let numbers: Float64Array = rows.iter().map(|row| row.0).collect();
+    let texts: StringArray = rows.iter().map(|row| row.1.as_deref()).collect();
+    let columns = vec![Values::numeric(&numbers), Values::categorical(&texts)];
+    let mut profile = Profile::empty(anchors);
+    let everybody: Vec<usize> = (0..rows.len()).collect();
+    profile.count(anchors, &Rows::new(columns, None, None), &everybody);
+    profile
+}
+
+fn any_row() -> impl Strategy<Value = Row> {
+    let number = prop_oneof![
+        4 => (-100.0..1_500.0).prop_map(Some),
+        1 => Just(None),
+        1 => prop_oneof![Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(f64::NAN), Just(1e308)].prop_map(Some),
+    ];
+    let text =
+        prop_oneof![Just(None), Just(Some("a".to_owned())), Just(Some("b".to_owned())), Just(Some("new".to_owned()))];
+    (number, text)
+}
+
+/// Counts are compared exactly; the floating-point sums within rounding.
+fn assert_same(left: &Profile, right: &Profile) {
+    assert_eq!(left.predictions, right.predictions);
+    for (a, b) in left.columns.iter().zip(&right.columns) {
+        let counts = |c: &ColumnProfile| (c.bins.clone(), c.missing, c.invalid, c.unseen, c.below, c.above);
+        assert_eq!(counts(a), counts(b));
+        assert_eq!((a.moments.count, a.moments.min, a.moments.max), (b.moments.count, b.moments.min, b.moments.max));
+        let tolerance = 1e-9 * a.moments.sum_of_squares.abs().max(1.0);
+        let near = |x: f64, y: f64| (x - y).abs() <= tolerance || (x.is_infinite() && y.is_infinite());
+        assert!(near(a.moments.sum, b.moments.sum));
+        assert!(near(a.moments.sum_of_squares, b.moments.sum_of_squares));
+    }
+}
+
+proptest! {
+    #[test]
+    fn merging_any_split_in_any_order_equals_counting_at_once(
+        rows in prop::collection::vec(any_row(), 0..200),
+        split in 0.0..1.0,
+    ) {
+        let anchors = anchors();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into the rows")]
+        let at = (rows.len() as f64 * split) as usize;
+        let whole = profile_of(&anchors, &rows);
+        let (left, right) = (profile_of(&anchors, &rows[..at]), profile_of(&anchors, &rows[at..]));
+        let mut forward = left.clone();
+        forward.merge(&right);
+        let mut backward = right;
+        backward.merge(&left);
+        assert_same(&forward, &whole);
+        assert_same(&backward, &whole);
+    }
+
+    #[test]
+    fn every_row_is_in_exactly_one_place_of_each_column(rows in prop::collection::vec(any_row(), 0..200)) {
+        let profile = profile_of(&anchors(), &rows);
+        for column in &profile.columns {
+            prop_assert_eq!(column.total(), rows.len() as u64);
+        }
+    }
+
+    #[test]
+    fn profiles_survive_encoding(rows in prop::collection::vec(any_row(), 0..100)) {
+        let profile = profile_of(&anchors(), &rows);
+        let again: Profile = decode(&encode(&profile).unwrap()).unwrap();
+        assert_same(&profile, &again);
+    }
+
+    #[test]
+    fn quantiles_lie_within_a_bin_of_the_exact_ones(mut values in prop::collection::vec(0.0..999.0_f64, 50..300)) {
+        let anchors = anchors();
+        let rows: Vec<Row> = values.iter().map(|value| (Some(*value), None)).collect();
+        let profile = profile_of(&anchors, &rows);
+        values.sort_unstable_by(f64::total_cmp);
+        let ValueAnchors::Numeric(numeric) = &anchors.columns[0].values else { unreachable!() };
+        let estimate = profile.columns[0].quantile(numeric, 0.5).unwrap();
+        let (low, high) = (values[values.len() / 2 - 1], values[values.len() / 2]);
+        // Bins of this reference are 2 wide.
+        prop_assert!(estimate >= low - 2.1 && estimate <= high + 2.1, "{estimate} not near {low}..{high}");
+    }
+}
+
+#[test]
+fn mean_and_std_keep_their_precision_far_from_zero() {
+    let values: Vec<f64> = (0..1_000).map(|i| 1e9 + f64::from(i % 7)).collect();
+    let numeric = NumericAnchors::fit(values.iter().copied());
+    let anchors = Anchors {
+        epoch: 0,
+        columns: vec![ColumnAnchors { name: "x".into(), values: ValueAnchors::Numeric(numeric.clone()) }],
+    };
+    let rows: Vec<Row> = values.iter().map(|value| (Some(*value), None)).collect();
+    let profile = profile_of(&anchors, &rows);
+    let mean = values.iter().map(|v| v - 1e9).sum::<f64>() / 1_000.0;
+    let variance = values.iter().map(|v| (v - 1e9 - mean).powi(2)).sum::<f64>() / 999.0;
+    assert!((profile.columns[0].moments.mean(&numeric).unwrap() - 1e9 - mean).abs() < 1e-6);
+    assert!((profile.columns[0].moments.std(&numeric).unwrap() - variance.sqrt()).abs() < 1e-9);
+}
