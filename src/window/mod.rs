@@ -1,1 +1,9 @@
 //! Panes, watermarks, windows and their revisions.
+
+mod judge;
+mod pane;
+mod watermark;
+
+pub use judge::{Contents, Frame, report};
+pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, SourceWatermark};
+pub use watermark::{PartitionWatermark, Watermarks};

@@ -1,0 +1,97 @@
+//! From the sum of a window's panes to its report.
+
+use crate::clock::Timestamp;
+use crate::drift;
+use crate::event::{FeatureRow, Population, WindowReport, WindowState};
+use crate::model::{Model, WindowSize};
+use crate::performance::{self, BinaryCounts, Maturity};
+use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, ValueAnchors};
+
+/// Which window of whom.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Frame {
+    pub population: Population,
+    pub size: WindowSize,
+    pub start: Timestamp,
+}
+
+/// The sums of a window's panes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    pub profile: Profile,
+    pub outcomes: BinaryCounts,
+}
+
+impl Frame {
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.start.plus(self.size.length)
+    }
+}
+
+/// Everything that is said of a closed window. Revision and late events are the caller's to fill in.
+///
+/// `watermark` tells whether the label horizon of the window has passed.
+#[must_use]
+pub fn report(
+    model: &Model,
+    reference: &Reference,
+    frame: &Frame,
+    contents: &Contents,
+    watermark: Timestamp,
+) -> WindowReport {
+    let Contents { profile, outcomes } = contents;
+    let normal = reference.population(frame.population.segment.as_deref());
+    let coverage = if profile.predictions == 0 { 0.0 } else { outcomes.outcomes as f64 / profile.predictions as f64 };
+    let maturity = Maturity { coverage, is_final: frame.end().plus(model.label_horizon) <= watermark };
+    let normal_outcomes = normal.and_then(|normal| normal.outcomes.as_ref());
+    let columns = reference.anchors.columns.iter().zip(&profile.columns);
+    WindowReport {
+        population: frame.population.clone(),
+        window_start: frame.start,
+        window_end: frame.end(),
+        window_size: frame.size,
+        revision: 0,
+        state: WindowState::Closed,
+        predictions: profile.predictions,
+        outcomes: outcomes.outcomes,
+        errors: profile.errors,
+        late: 0,
+        label_coverage: coverage,
+        latency_p50_ms: profile.latency.quantile(0.50),
+        latency_p95_ms: profile.latency.quantile(0.95),
+        latency_p99_ms: profile.latency.quantile(0.99),
+        features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
+        drift: normal
+            .map_or_else(Vec::new, |normal| drift::judge(&model.drift, &reference.anchors, &normal.profile, profile)),
+        performance: performance::judge(&model.performance, normal_outcomes, outcomes, maturity),
+    }
+}
+
+fn feature_row(anchors: &ColumnAnchors, column: &ColumnProfile) -> FeatureRow {
+    let numeric = match &anchors.values {
+        ValueAnchors::Numeric(numeric) => Some(numeric),
+        ValueAnchors::Categorical(_) => None,
+    };
+    let quantile = |q| numeric.and_then(|numeric| column.quantile(numeric, q));
+    FeatureRow {
+        feature: anchors.name.clone(),
+        kind: anchors.values.kind(),
+        count: column.total(),
+        missing: column.missing,
+        invalid: column.invalid,
+        unseen: column.unseen,
+        out_of_range: column.below + column.above,
+        mean: numeric.and_then(|numeric| column.moments.mean(numeric)),
+        std: numeric.and_then(|numeric| column.moments.std(numeric)),
+        min: column.moments.min,
+        max: column.moments.max,
+        p01: quantile(0.01),
+        p05: quantile(0.05),
+        p25: quantile(0.25),
+        p50: quantile(0.50),
+        p75: quantile(0.75),
+        p95: quantile(0.95),
+        p99: quantile(0.99),
+    }
+}

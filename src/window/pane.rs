@@ -1,0 +1,92 @@
+//! Panes: the small intervals in which the stream is counted, and their records on `plimsoll.panes`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::event::{Population, SourcePartition, key_of};
+use crate::performance::BinaryCounts;
+use crate::profile::Profile;
+
+/// One population in one pane.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PaneKey {
+    pub population: Population,
+    pub start: Timestamp,
+}
+
+/// What one source partition has counted in one pane so far. Cumulative: the newest replaces the ones before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PanePartial {
+    pub key: PaneKey,
+    pub source: SourcePartition,
+    /// Anchors' epoch that the counts belong to.
+    pub epoch: u32,
+    /// Offsets of the first and last counted record of the source.
+    pub offsets: (i64, i64),
+    pub counts: PaneCounts,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PaneCounts {
+    Predictions(Profile),
+    Outcomes(BinaryCounts),
+}
+
+/// A record on `plimsoll.panes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PaneRecord {
+    Partial(PanePartial),
+    Watermark(SourceWatermark),
+    Raw(RawRows),
+}
+
+/// How far one model's event time has come on one source partition. Follows every partial that it covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceWatermark {
+    pub model: String,
+    pub source: SourcePartition,
+    /// Partitions of the source's topic, so that evaluate knows whom to wait for.
+    pub partitions: i32,
+    pub watermark: Option<Timestamp>,
+    /// Nothing came for the idle timeout: do not wait for this partition.
+    pub idle: bool,
+    /// Offset of the next record to read.
+    pub next_offset: i64,
+}
+
+/// Decoded predictions of a model that has no anchors yet, as an Arrow IPC stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RawRows {
+    pub model: String,
+    pub source: SourcePartition,
+    /// Offsets of the first and last record among the rows.
+    pub offsets: (i64, i64),
+    pub rows: u64,
+    pub ipc: Vec<u8>,
+}
+
+impl PaneRecord {
+    #[must_use]
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Partial(partial) => &partial.key.population.model,
+            Self::Watermark(watermark) => &watermark.model,
+            Self::Raw(raw) => &raw.model,
+        }
+    }
+
+    /// The compaction key: partials and watermarks replace their predecessors, raw rows stand for themselves.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Partial(partial) => {
+                let Population { model, version, variant, .. } = &partial.key.population;
+                let start = partial.key.start.to_string();
+                let segment = partial.key.population.segment_name();
+                key_of(&[model, version, variant, segment, &start, &partial.source.to_string()])
+            }
+            Self::Watermark(watermark) => key_of(&["watermark", &watermark.model, &watermark.source.to_string()]),
+            Self::Raw(raw) => key_of(&["raw", &raw.model, &raw.source.to_string(), &raw.offsets.0.to_string()]),
+        }
+    }
+}
