@@ -65,18 +65,13 @@ impl Records {
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
-        self.entries.iter().map(|entry| Record {
-            offset: entry.offset,
-            timestamp: entry.timestamp,
-            key: entry.key.clone().map(|range| &self.buffer[range]),
-            payload: entry.payload.clone().map(|range| &self.buffer[range]),
-        })
+        self.entries.iter().map(|entry| self.view(entry))
     }
 
     /// The record at `index` of [`Records::iter`].
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Record<'_>> {
-        self.iter().nth(index)
+        self.entries.get(index).map(|entry| self.view(entry))
     }
 
     #[must_use]
@@ -87,6 +82,15 @@ impl Records {
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.entries.clear();
+    }
+
+    fn view(&self, entry: &Entry) -> Record<'_> {
+        Record {
+            offset: entry.offset,
+            timestamp: entry.timestamp,
+            key: entry.key.clone().map(|range| &self.buffer[range]),
+            payload: entry.payload.clone().map(|range| &self.buffer[range]),
+        }
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {

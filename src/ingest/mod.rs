@@ -1,5 +1,72 @@
 //! The ingest role: events become pane counts and join rows.
+//!
+//! Each partition of `predictions` and `outcomes` has its own machine. A prediction is decoded, checked against time
+//! and duplicates, counted into the panes of its populations, and handed to join with an outcome's little part. Every
+//! record that is read is counted, a duplicate, or a dead letter.
 
+mod dedup;
+mod grouping;
+mod join_buffer;
+mod ledger;
+mod outcomes;
+mod predictions;
 mod settings;
+mod timing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::bus::Topics;
+use crate::clock::Span;
+use crate::event::SourcePartition;
+use crate::model::Model;
+use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
+use crate::state::Store;
 
 pub use settings::IngestSettings;
+
+/// What every machine of the role shares.
+#[derive(Clone, Debug)]
+pub struct IngestRole {
+    pub models: Arc<Vec<Model>>,
+    pub topics: Topics,
+    pub panes: PaneTopic,
+    /// Partitions of `plimsoll.joins`.
+    pub join_partitions: i32,
+    pub references: References,
+    pub settings: IngestSettings,
+}
+
+#[async_trait]
+impl Role for IngestRole {
+    fn name(&self) -> &'static str {
+        "ingest"
+    }
+
+    fn topics(&self) -> Vec<String> {
+        self.topics.predictions.iter().chain(&self.topics.outcomes).cloned().collect()
+    }
+
+    async fn open(
+        &self,
+        source: &SourcePartition,
+        partitions: i32,
+        store: Arc<dyn Store>,
+    ) -> Result<Box<dyn Machine>, RoleError> {
+        if self.topics.predictions.contains(&source.topic) {
+            let machine = predictions::PredictionMachine::open(self, source, partitions, store).await?;
+            return Ok(Box::new(machine));
+        }
+        Ok(Box::new(outcomes::OutcomeMachine::open(self, source, store).await?))
+    }
+}
+
+impl IngestRole {
+    /// How long panes stay in the store after their last change: well beyond the time in which events may still come.
+    fn keep(&self) -> BTreeMap<String, Span> {
+        let twice = |model: &Model| Span::from_millis(model.retention.millis().saturating_mul(2));
+        self.models.iter().map(|model| (model.name.clone(), twice(model))).collect()
+    }
+}

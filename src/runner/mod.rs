@@ -5,6 +5,11 @@
 //! atomic write of those changes together with the source offset and the outbox, publishes the outbox, and only then
 //! lets the next checkpoint drop it. A crash at any point repeats publications, never counts.
 
+mod panes;
+mod partition;
+mod references;
+mod run;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +17,13 @@ use async_trait::async_trait;
 use crate::bus::{Outgoing, Records};
 use crate::clock::Timestamp;
 use crate::event::SourcePartition;
+use crate::profile::DecodeError;
 use crate::state::{StateError, Store, Write};
+
+pub use panes::{PaneTable, PaneTopic};
+pub use partition::{OpenPartition, Outbox};
+pub use references::References;
+pub use run::{RunnerSettings, run};
 
 /// A role: which topics it reads and the machine that each of their partitions gets.
 #[async_trait]
@@ -22,8 +33,13 @@ pub trait Role: Send + Sync {
 
     fn topics(&self) -> Vec<String>;
 
-    /// Builds the machine of `source` from what its store holds.
-    async fn open(&self, source: &SourcePartition, store: Arc<dyn Store>) -> Result<Box<dyn Machine>, RoleError>;
+    /// Builds the machine of `source` from what its store holds; the topic has `partitions` partitions.
+    async fn open(
+        &self,
+        source: &SourcePartition,
+        partitions: i32,
+        store: Arc<dyn Store>,
+    ) -> Result<Box<dyn Machine>, RoleError>;
 }
 
 /// The state machine of one source partition.
@@ -32,7 +48,7 @@ pub trait Machine: Send {
     /// Applies consecutive records, in the order of their offsets.
     async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError>;
 
-    /// Everything that changed since the last checkpoint.
+    /// Everything that changed since the last checkpoint; empty when nothing did.
     async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError>;
 }
 
@@ -47,8 +63,17 @@ pub struct Checkpoint {
 pub enum RoleError {
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     #[error("record {offset} of {source_partition} is not one of plimsoll's: {reason}")]
-    Record { source_partition: String, offset: i64, reason: String },
+    Record { source_partition: SourcePartition, offset: i64, reason: String },
     #[error("{0}")]
     Failed(String),
+}
+
+impl Checkpoint {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.outgoing.is_empty()
+    }
 }

@@ -5,5 +5,5 @@ mod pane;
 mod watermark;
 
 pub use judge::{Contents, Frame, report};
-pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, SourceWatermark};
+pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, SourceWatermark, partial_key};
 pub use watermark::{PartitionWatermark, Watermarks};

@@ -79,14 +79,17 @@ impl PaneRecord {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Partial(partial) => {
-                let Population { model, version, variant, .. } = &partial.key.population;
-                let start = partial.key.start.to_string();
-                let segment = partial.key.population.segment_name();
-                key_of(&[model, version, variant, segment, &start, &partial.source.to_string()])
-            }
+            Self::Partial(partial) => partial_key(&partial.key, &partial.source),
             Self::Watermark(watermark) => key_of(&["watermark", &watermark.model, &watermark.source.to_string()]),
             Self::Raw(raw) => key_of(&["raw", &raw.model, &raw.source.to_string(), &raw.offsets.0.to_string()]),
         }
     }
+}
+
+/// `model/version/variant/segment/pane/source`, the compaction key of a partial.
+#[must_use]
+pub fn partial_key(key: &PaneKey, source: &SourcePartition) -> String {
+    let Population { model, version, variant, .. } = &key.population;
+    let segment = key.population.segment_name();
+    key_of(&[model, version, variant, segment, &key.start.to_string(), &source.to_string()])
 }

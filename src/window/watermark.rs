@@ -35,6 +35,11 @@ impl PartitionWatermark {
         self.newest.map(|newest| newest.minus(lateness))
     }
 
+    /// Forgets when the last event came: after a restart the backlog must have time to be read.
+    pub fn restart(&mut self) {
+        self.last_seen = None;
+    }
+
     /// Whether nothing came for `timeout`. The first call starts the time.
     pub fn is_idle(&mut self, now: Timestamp, timeout: Span) -> bool {
         let since = *self.last_seen.get_or_insert(now);

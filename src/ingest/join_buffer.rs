@@ -1,0 +1,48 @@
+//! Rows for the join, gathered into one block per partition of `plimsoll.joins`.
+
+use std::collections::BTreeMap;
+
+use crate::bus::Outgoing;
+use crate::event::{JoinBlock, JoinRow, SourcePartition};
+use crate::profile::encode;
+use crate::runner::RoleError;
+
+/// Rows of one block at most, which keeps a block far below the broker's record limit.
+const BLOCK_ROWS: usize = 4_096;
+
+#[derive(Debug)]
+pub(super) struct JoinBuffer {
+    source: SourcePartition,
+    topic: String,
+    partitions: i32,
+    rows: BTreeMap<i32, Vec<JoinRow>>,
+}
+
+impl JoinBuffer {
+    pub(super) fn new(source: &SourcePartition, topic: &str, partitions: i32) -> Self {
+        Self { source: source.clone(), topic: topic.to_owned(), partitions, rows: BTreeMap::new() }
+    }
+
+    pub(super) fn push(&mut self, row: JoinRow) {
+        self.rows.entry(row.id.partition(self.partitions)).or_default().push(row);
+    }
+
+    /// Everything gathered since the last call, in order of offset within each partition.
+    pub(super) fn take(&mut self, outgoing: &mut Vec<Outgoing>) -> Result<(), RoleError> {
+        for (partition, mut rows) in std::mem::take(&mut self.rows) {
+            // A batch is decoded model by model; the join's high-water mark needs one order over all of them.
+            rows.sort_by_key(|row| row.offset);
+            for block in rows.chunks(BLOCK_ROWS) {
+                let block = JoinBlock { source: self.source.clone(), rows: block.to_vec() };
+                outgoing.push(Outgoing {
+                    topic: self.topic.clone(),
+                    partition: Some(partition),
+                    key: Some(self.source.to_string().into_bytes()),
+                    payload: Some(encode(&block)?),
+                    ..Outgoing::default()
+                });
+            }
+        }
+        Ok(())
+    }
+}

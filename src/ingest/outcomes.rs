@@ -1,0 +1,129 @@
+//! The machine of one partition of `outcomes`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::IngestRole;
+use super::join_buffer::JoinBuffer;
+use super::ledger::Ledger;
+use super::timing;
+use crate::bus::Records;
+use crate::clock::Timestamp;
+use crate::codec::{DecodeLimits, OutcomeDecoder, OutcomeModel, OutcomeRows};
+use crate::event::{Accounting, IdHash, JoinRow, JoinRowKind, SourcePartition};
+use crate::model::Model;
+use crate::profile::{decode, encode};
+use crate::runner::{Checkpoint, Machine, RoleError};
+use crate::state::{Store, Write};
+use crate::window::PartitionWatermark;
+
+const STATE: &[u8] = b"meta/outcomes";
+
+pub(super) struct OutcomeMachine {
+    models: Arc<Vec<Model>>,
+    limits: DecodeLimits,
+    decoder: OutcomeDecoder,
+    ledger: Ledger,
+    joins: JoinBuffer,
+    watermarks: BTreeMap<String, PartitionWatermark>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    accounting: Accounting,
+    watermarks: BTreeMap<String, PartitionWatermark>,
+}
+
+impl OutcomeMachine {
+    pub(super) async fn open(
+        role: &IngestRole,
+        source: &SourcePartition,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, RoleError> {
+        let stored: Option<Stored> = store.get(STATE).await?.map(|bytes| decode(&bytes)).transpose()?;
+        let (accounting, watermarks) = match stored {
+            Some(stored) => (Some(stored.accounting), stored.watermarks),
+            None => (None, BTreeMap::new()),
+        };
+        let models =
+            role.models.iter().map(|model| OutcomeModel { name: model.name.clone(), mapping: model.mapping.clone() });
+        Ok(Self {
+            models: Arc::clone(&role.models),
+            limits: role.settings.decode_limits(),
+            decoder: OutcomeDecoder::new(models.collect()),
+            ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
+            joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
+            watermarks,
+        })
+    }
+
+    fn take_row(&mut self, model: &Model, rows: &OutcomeRows<'_>, row: usize, records: &Records, now: Timestamp) {
+        let Some(record) = records.get(rows.index().value(row) as usize) else { return };
+        let time = Timestamp::from_millis(rows.time().value(row));
+        let watermark = self.watermarks.entry(model.name.clone()).or_default();
+        let produced = record.timestamp.map(Timestamp::from_millis);
+        if let Some((reason, detail)) = timing::reject(model, watermark, time, produced, now) {
+            self.ledger.reject(&record, reason, Some("time".to_owned()), detail);
+            return;
+        }
+        watermark.observe(time, now);
+        self.ledger.accounting().counted += 1;
+        self.joins.push(JoinRow {
+            model: model.name.clone(),
+            id: IdHash::of(rows.id().value(row)),
+            time,
+            offset: record.offset,
+            kind: JoinRowKind::Outcome { label: rows.label().value(row).to_owned() },
+        });
+    }
+}
+
+#[async_trait]
+impl Machine for OutcomeMachine {
+    async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
+        let decoded =
+            self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
+        self.ledger.accounting().read += records.len() as u64;
+        self.ledger.accounting().unknown_fields += decoded.unknown_fields;
+        for rejection in decoded.rejected {
+            if let Some(record) = records.get(rejection.index) {
+                self.ledger.reject(&record, rejection.reason, rejection.field, rejection.detail);
+            }
+        }
+        let models = Arc::clone(&self.models);
+        for batch in &decoded.batches {
+            let rows = OutcomeRows::new(&batch.rows).map_err(|error| RoleError::Failed(error.to_string()))?;
+            for row in 0..rows.len() {
+                self.take_row(&models[batch.model], &rows, row, records, now);
+            }
+        }
+        if let Some(last) = records.last_offset() {
+            self.ledger.accounting().next_offset = last + 1;
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, _now: Timestamp) -> Result<Checkpoint, RoleError> {
+        let mut checkpoint = Checkpoint::default();
+        self.joins.take(&mut checkpoint.outgoing)?;
+        checkpoint.outgoing.append(&mut self.ledger.take_dead_letters());
+        let watermark = lowest_watermark(&self.models, &self.watermarks);
+        if let Some((accounting, outgoing)) = self.ledger.take_changed(watermark)? {
+            checkpoint.outgoing.push(outgoing);
+            let stored = Stored { accounting, watermarks: self.watermarks.clone() };
+            checkpoint.writes.push(Write::put(STATE, encode(&stored)?));
+        }
+        Ok(checkpoint)
+    }
+}
+
+/// The lowest watermark over the models that this partition has seen.
+pub(super) fn lowest_watermark(
+    models: &[Model],
+    watermarks: &BTreeMap<String, PartitionWatermark>,
+) -> Option<Timestamp> {
+    models.iter().filter_map(|model| watermarks.get(&model.name)?.watermark(model.lateness)).min()
+}

@@ -1,0 +1,281 @@
+//! The machine of one partition of `predictions`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::compute::take_record_batch;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::IngestRole;
+use super::dedup::RecentIds;
+use super::grouping::{self, Accepted};
+use super::join_buffer::JoinBuffer;
+use super::ledger::Ledger;
+use super::outcomes::lowest_watermark;
+use super::timing;
+use crate::bus::{Outgoing, Records};
+use crate::clock::Timestamp;
+use crate::codec::{
+    DecodeLimits, DecoderModel, FeatureColumn, FeatureSchema, ModelBatch, PredictionDecoder, PredictionRows, SchemaMode,
+    to_ipc,
+};
+use crate::event::{Accounting, IdHash, SourcePartition};
+use crate::model::Model;
+use crate::profile::{Profile, Reference, Rows, Values, decode, encode};
+use crate::runner::{Checkpoint, Machine, PaneTable, PaneTopic, References, RoleError};
+use crate::state::{Store, Write};
+use crate::window::{PaneCounts, PaneRecord, PartitionWatermark, RawRows, SourceWatermark};
+
+const STATE: &[u8] = b"meta/predictions";
+
+pub(super) struct PredictionMachine {
+    models: Arc<Vec<Model>>,
+    source: SourcePartition,
+    /// Partitions of the source's topic.
+    partitions: i32,
+    store: Arc<dyn Store>,
+    references: References,
+    limits: DecodeLimits,
+    decoder: PredictionDecoder,
+    /// By model: whether its decoder has the reference's features.
+    anchored: Vec<bool>,
+    recent: Vec<RecentIds>,
+    watermarks: BTreeMap<String, PartitionWatermark>,
+    told: BTreeMap<String, SourceWatermark>,
+    ledger: Ledger,
+    joins: JoinBuffer,
+    panes: PaneTable,
+    pane_topic: PaneTopic,
+    raw: Vec<Outgoing>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    accounting: Accounting,
+    watermarks: BTreeMap<String, PartitionWatermark>,
+}
+
+impl PredictionMachine {
+    pub(super) async fn open(
+        role: &IngestRole,
+        source: &SourcePartition,
+        partitions: i32,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, RoleError> {
+        let stored: Option<Stored> = store.get(STATE).await?.map(|bytes| decode(&bytes)).transpose()?;
+        let (accounting, mut watermarks) = match stored {
+            Some(stored) => (Some(stored.accounting), stored.watermarks),
+            None => (None, BTreeMap::new()),
+        };
+        for watermark in watermarks.values_mut() {
+            watermark.restart();
+        }
+        let mut recent = Vec::new();
+        for model in role.models.iter() {
+            recent.push(RecentIds::restore(&model.name, model.dedup, store.as_ref()).await?);
+        }
+        Ok(Self {
+            models: Arc::clone(&role.models),
+            source: source.clone(),
+            partitions,
+            references: role.references.clone(),
+            limits: role.settings.decode_limits(),
+            decoder: PredictionDecoder::new(role.models.iter().map(decoder_model).collect()),
+            anchored: vec![false; role.models.len()],
+            recent,
+            watermarks,
+            told: BTreeMap::new(),
+            ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
+            joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
+            panes: PaneTable::new(source.clone(), role.panes.clone(), role.keep()),
+            pane_topic: role.panes.clone(),
+            raw: Vec::new(),
+            store,
+        })
+    }
+
+    /// Gives the decoder the features of references that have come since.
+    fn adopt_references(&mut self) {
+        for (model, anchored) in self.models.iter().zip(&mut self.anchored) {
+            if *anchored {
+                continue;
+            }
+            if let Some(reference) = self.references.get(&model.name) {
+                let features = reference.features().map(|(name, kind)| (name.to_owned(), kind));
+                self.decoder.set_schema(&model.name, FeatureSchema::new(features));
+                *anchored = true;
+            }
+        }
+    }
+
+    async fn take_batch(&mut self, batch: &ModelBatch, records: &Records, now: Timestamp) -> Result<(), RoleError> {
+        let models = Arc::clone(&self.models);
+        let model = &models[batch.model];
+        let rows = PredictionRows::new(&batch.rows).map_err(|error| RoleError::Failed(error.to_string()))?;
+        let accepted = self.accept(batch.model, model, &rows, records, now);
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        self.ledger.accounting().counted += accepted.len() as u64;
+        let reference = self.references.get(&model.name).filter(|_| self.anchored[batch.model]);
+        for row in grouping::join_rows(model, reference.as_deref(), &rows, &accepted) {
+            self.joins.push(row);
+        }
+        match reference {
+            Some(reference) => self.count(model, &reference, &rows, &accepted).await,
+            None => self.send_raw(model, batch, &accepted),
+        }
+    }
+
+    /// Rows that are in time and no repeats; the others are dead letters or duplicates.
+    fn accept(
+        &mut self,
+        index: usize,
+        model: &Model,
+        rows: &PredictionRows<'_>,
+        records: &Records,
+        now: Timestamp,
+    ) -> Vec<Accepted> {
+        let watermark = self.watermarks.entry(model.name.clone()).or_default();
+        let mut accepted = Vec::with_capacity(rows.len());
+        for row in 0..rows.len() {
+            let Some(record) = records.get(rows.index().value(row) as usize) else { continue };
+            let time = Timestamp::from_millis(rows.time().value(row));
+            let produced = record.timestamp.map(Timestamp::from_millis);
+            if let Some((reason, detail)) = timing::reject(model, watermark, time, produced, now) {
+                self.ledger.reject(&record, reason, Some("time".to_owned()), detail);
+                continue;
+            }
+            let id = IdHash::of(rows.id().value(row));
+            if self.recent[index].is_repeat(id, time) {
+                self.ledger.accounting().duplicate += 1;
+                continue;
+            }
+            watermark.observe(time, now);
+            accepted.push(Accepted { row, id, time, offset: record.offset });
+        }
+        accepted
+    }
+
+    async fn count(
+        &mut self,
+        model: &Model,
+        reference: &Reference,
+        rows: &PredictionRows<'_>,
+        accepted: &[Accepted],
+    ) -> Result<(), RoleError> {
+        let core_rows = core_rows(rows);
+        let anchors = &reference.anchors;
+        for (key, group) in grouping::by_pane(model, reference, rows, accepted) {
+            let empty = || (anchors.epoch, PaneCounts::Predictions(Profile::empty(anchors)));
+            let counts = self.panes.change(key, group.offsets, self.store.as_ref(), empty).await?;
+            if let PaneCounts::Predictions(profile) = counts {
+                profile.count(anchors, &core_rows, &group.rows);
+            }
+        }
+        Ok(())
+    }
+
+    fn send_raw(&mut self, model: &Model, batch: &ModelBatch, accepted: &[Accepted]) -> Result<(), RoleError> {
+        let indices = accepted.iter().map(|accepted| u32::try_from(accepted.row).unwrap_or(u32::MAX)).collect();
+        let selected = take_record_batch(&batch.rows, &arrow::array::UInt32Array::from_iter_values::<Vec<u32>>(indices))
+            .map_err(|error| RoleError::Failed(error.to_string()))?;
+        let (Some(first), Some(last)) = (accepted.first(), accepted.last()) else { return Ok(()) };
+        let record = PaneRecord::Raw(RawRows {
+            model: model.name.clone(),
+            source: self.source.clone(),
+            offsets: (first.offset, last.offset),
+            rows: accepted.len() as u64,
+            ipc: to_ipc(&selected).map_err(|error| RoleError::Failed(error.to_string()))?,
+        });
+        self.raw.push(self.pane_topic.record(&record)?);
+        Ok(())
+    }
+
+    /// Watermarks that changed; each follows the panes it covers.
+    fn watermark_records(&mut self, now: Timestamp) -> Result<Vec<Outgoing>, RoleError> {
+        let next_offset = self.ledger.accounting_ref().next_offset;
+        let mut records = Vec::new();
+        for model in self.models.iter() {
+            let watermark = self.watermarks.entry(model.name.clone()).or_default();
+            let current = SourceWatermark {
+                model: model.name.clone(),
+                source: self.source.clone(),
+                partitions: self.partitions,
+                idle: watermark.is_idle(now, model.idle_timeout),
+                watermark: watermark.watermark(model.lateness),
+                next_offset,
+            };
+            if self.told.get(&model.name) != Some(&current) {
+                records.push(self.pane_topic.record(&PaneRecord::Watermark(current.clone()))?);
+                self.told.insert(model.name.clone(), current);
+            }
+        }
+        Ok(records)
+    }
+}
+
+#[async_trait]
+impl Machine for PredictionMachine {
+    async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
+        self.adopt_references();
+        let decoded =
+            self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
+        self.ledger.accounting().read += records.len() as u64;
+        self.ledger.accounting().unknown_fields += decoded.unknown_fields;
+        for rejection in decoded.rejected {
+            if let Some(record) = records.get(rejection.index) {
+                self.ledger.reject(&record, rejection.reason, rejection.field, rejection.detail);
+            }
+        }
+        for batch in &decoded.batches {
+            self.take_batch(batch, records, now).await?;
+        }
+        if let Some(last) = records.last_offset() {
+            self.ledger.accounting().next_offset = last + 1;
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
+        let mut checkpoint = Checkpoint::default();
+        self.panes.checkpoint(&mut checkpoint)?;
+        checkpoint.outgoing.append(&mut self.raw);
+        self.joins.take(&mut checkpoint.outgoing)?;
+        checkpoint.outgoing.append(&mut self.ledger.take_dead_letters());
+        checkpoint.outgoing.append(&mut self.watermark_records(now)?);
+        for (model, recent) in self.models.iter().zip(&mut self.recent) {
+            let watermark = self.watermarks.get(&model.name).and_then(|watermark| watermark.watermark(model.lateness));
+            recent.checkpoint(watermark, &mut checkpoint.writes)?;
+        }
+        let watermark = lowest_watermark(&self.models, &self.watermarks);
+        if let Some((accounting, outgoing)) = self.ledger.take_changed(watermark)? {
+            checkpoint.outgoing.push(outgoing);
+            let stored = Stored { accounting, watermarks: self.watermarks.clone() };
+            checkpoint.writes.push(Write::put(STATE, encode(&stored)?));
+        }
+        Ok(checkpoint)
+    }
+}
+
+fn decoder_model(model: &Model) -> DecoderModel {
+    let configured = model.features.iter().filter_map(|(name, spec)| Some((name.clone(), spec.kind?)));
+    DecoderModel {
+        name: model.name.clone(),
+        task: model.task,
+        positive: Some(model.positive.clone()),
+        mapping: model.mapping.clone(),
+        schema: SchemaMode::Growing(FeatureSchema::new(configured)),
+    }
+}
+
+/// Decoded columns in the order of the anchors: the features, then label and score.
+pub(super) fn core_rows<'a>(rows: &PredictionRows<'a>) -> Rows<'a> {
+    let features = rows.features().iter().map(|column| match column {
+        FeatureColumn::Numeric(array) => Values::numeric(array),
+        FeatureColumn::Categorical(array) => Values::categorical(array),
+    });
+    let prediction = [Values::categorical(rows.label()), Values::numeric(rows.score())];
+    Rows::new(features.chain(prediction).collect(), Some(rows.latency_ms()), Some(rows.error()))
+}
