@@ -12,18 +12,23 @@ use super::values;
 use crate::bus::{BrokerSource, BusSettings, Topics};
 
 /// librdkafka's properties that Plimsoll sets itself, and what to do instead.
-const CONTROLLED: [(&str, &str); 11] = [
+const CONTROLLED: [(&str, &str); 16] = [
     ("bootstrap.servers", "write kafka.brokers"),
     ("metadata.broker.list", "write kafka.brokers"),
     ("group.id", "groups are named after kafka.prefix and the role"),
     ("group.instance.id", "members are named by Plimsoll"),
+    ("group.protocol", "it is always classic"),
+    ("partition.assignment.strategy", "it is always range"),
     ("enable.auto.commit", "offsets are kept with the state"),
     ("enable.auto.offset.store", "offsets are kept with the state"),
     ("auto.offset.reset", "offsets are kept with the state"),
+    ("enable.partition.eof", "it is of no use here"),
     ("enable.idempotence", "it is always on"),
+    ("transactional.id", "outputs need no transaction"),
     ("acks", "it is always all"),
     ("request.required.acks", "it is always all"),
-    ("enable.partition.eof", "the end of a partition is read by Plimsoll"),
+    ("message.timeout.ms", "records wait as long as the broker is away"),
+    ("delivery.timeout.ms", "records wait as long as the broker is away"),
 ];
 
 /// What people write below `[kafka]` though it belongs to librdkafka.

@@ -18,6 +18,8 @@ const TABLES: [(&str, &[&str]); 7] = [
     ("ingest", &["max_message", "max_segments"]),
 ];
 
+const PREFIX: &str = "PLIMSOLL_";
+
 /// librdkafka's properties: any name may follow.
 const PROPERTIES: &str = "kafka.properties";
 const PROPERTIES_VARIABLE: &str = "PLIMSOLL_KAFKA_PROPERTIES_";
@@ -50,13 +52,13 @@ pub(super) fn paths() -> Vec<String> {
 
 /// `PLIMSOLL_STATE_URL` for `state.url`.
 pub(super) fn variable_of(path: &str) -> String {
-    format!("PLIMSOLL_{}", path.replace('.', "_").to_uppercase())
+    format!("{PREFIX}{}", path.replace('.', "_").to_uppercase())
 }
 
 /// Lays the environment's values over the file's.
 pub(super) fn apply_environment(root: &mut Entries, environment: &BTreeMap<String, String>, problems: &mut Problems) {
     let known: BTreeMap<String, String> = paths().into_iter().map(|path| (variable_of(&path), path)).collect();
-    for (name, text) in environment.iter().filter(|(name, _)| name.starts_with("PLIMSOLL_")) {
+    for (name, text) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let place = Place::Variable(name.clone());
         if OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES) {
             continue;
@@ -70,10 +72,7 @@ pub(super) fn apply_environment(root: &mut Entries, environment: &BTreeMap<Strin
                 let path = format!("{PROPERTIES}.{}", property.to_lowercase().replace('_', "."));
                 set(root, &path, text, &place);
             }
-            _ => {
-                let variables = known.keys().map(String::as_str).chain(OTHER_VARIABLES);
-                problems.report(&place, "", unknown("variable", nearest(name, variables)));
-            }
+            _ => problems.report(&place, "", unknown("variable", nearest_variable(name, &known).as_deref())),
         }
     }
 }
@@ -99,6 +98,13 @@ pub(super) fn unknown(what: &str, near: Option<&str>) -> String {
         Some(near) => format!("is not a known {what}: did you mean {near}"),
         None => format!("is not a known {what}"),
     }
+}
+
+/// Compares without the prefix that all variables share.
+fn nearest_variable(name: &str, known: &BTreeMap<String, String>) -> Option<String> {
+    let names = known.keys().map(String::as_str).chain(OTHER_VARIABLES);
+    let names = names.filter_map(|name| name.strip_prefix(PREFIX));
+    nearest(name.strip_prefix(PREFIX)?, names).map(|near| format!("{PREFIX}{near}"))
 }
 
 fn set(root: &mut Entries, path: &str, text: &str, place: &Place) {

@@ -1,8 +1,8 @@
 //! From TOML, environment and flags to settings that are known to be good.
 //!
 //! Two stages: `raw` is what was written, with its place; the rest makes of it the settings of each part of the
-//! service, or a list of everything that is wrong. `config/plimsoll.toml` explains every key. Precedence: flags, then the environment,
-//! then the file, then the defaults.
+//! service, or a list of everything that is wrong. `config/plimsoll.toml` explains every key. Precedence: flags, then
+//! the environment, then the file, then the defaults.
 
 mod error;
 mod kafka;
@@ -88,8 +88,8 @@ pub fn locate(path: Option<&Path>, environment: &BTreeMap<String, String>) -> Re
     let [first, second] = USUAL_PLACES;
     USUAL_PLACES.into_iter().map(PathBuf::from).find(|path| path.is_file()).ok_or_else(|| {
         let message = format!(
-            "does not exist, nor does {second}: name a file with --config, or write one that has a [[model]] with name, \
-             task and reference"
+            "does not exist, nor does {second}: name a file with --config, or write one that has a [[model]] with \
+             name, task and reference"
         );
         SettingsErrors::single(first, message)
     })

@@ -184,7 +184,7 @@ fn retention(model: &mut Model, section: &Section<'_>, problems: &mut Problems) 
     let retention = model.retention;
     if retention < with_late_events && section.are_sound(&["retention", "windows", "lateness", "panes"], problems) {
         let message = format!(
-            "{retention} is shorter than the longest window {longest} and lateness {}: write {with_late_events} or more",
+            "{retention} is shorter than the longest window {longest} with lateness {}: write {with_late_events}",
             model.lateness
         );
         section.report("retention", message, problems);
@@ -282,7 +282,7 @@ fn json_pointer(node: &Node) -> Result<String, String> {
     // RFC 6901: '~' only begins the escapes ~0 and ~1.
     let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if !text.starts_with('/') || !is_escaped {
-        return Err(format!("'{text}' is not a JSON Pointer: write the path to the field, such as \"/payload/id\""));
+        return Err(format!("'{text}' is not a JSON Pointer: write the field's path, such as \"/payload/id\""));
     }
     Ok(text)
 }

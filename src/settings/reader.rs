@@ -84,7 +84,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The good elements of a list without repeats. One string is a list of one; in the environment and in flags commas separate.
+    /// The good elements of a list without repeats. One string is a list of one; outside the file commas separate.
     pub(super) fn list<T: PartialEq>(
         &self,
         key: &str,

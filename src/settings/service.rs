@@ -137,14 +137,21 @@ fn default_state(data: &Path) -> String {
 
 fn store_url(node: &Node) -> Result<String, String> {
     let url = values::text(node)?;
-    let path = url.strip_prefix("file://").or_else(|| url.strip_prefix("s3://"));
-    if path.is_none_or(|path| path.is_empty() || (url.starts_with("s3://") && path.starts_with('/'))) {
-        let shown = hide_userinfo(&url);
-        return Err(format!(
-            "'{shown}' is not a place for state: write file:///path, file://./path or s3://bucket/prefix"
-        ));
+    if let Some(place) = url.strip_prefix("s3://") {
+        let bucket = place.split('/').next().unwrap_or("");
+        if place.contains('@') {
+            return Err("must not hold credentials: S3's come from AWS_ACCESS_KEY_ID and the like".to_owned());
+        }
+        if !bucket.is_empty() {
+            return Ok(url);
+        }
     }
-    Ok(url)
+    let is_folder = |path: &str| ["/", "./", "../"].iter().any(|start| path.starts_with(start));
+    if url.strip_prefix("file://").is_some_and(is_folder) {
+        return Ok(url);
+    }
+    let shown = hide_userinfo(&url);
+    Err(format!("'{shown}' is not a place for state: write file:///path, file://./path or s3://bucket/prefix"))
 }
 
 fn mail_url(node: &Node) -> Result<String, String> {

@@ -24,7 +24,7 @@ replication = 3
 ssl.key.pem = "hunter2"
 "socket.timeout.ms" = 1000
 [state]
-url = "s3://id:hunter2@bucket/prefix"
+url = "s3://bucket/prefix"
 cache = 1048576
 [http]
 listen = "0.0.0.0:80"
@@ -168,6 +168,21 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn the_default_state_lies_in_the_data_folder() {
+    for (data, url) in [
+        ("data", "file://./data/state"),
+        (".", "file://./state"),
+        ("../data", "file://../data/state"),
+        (".data", "file://./.data/state"),
+        ("/var/lib/plimsoll", "file:///var/lib/plimsoll/state"),
+    ] {
+        let settings = read(&format!("data = \"{data}\"\n{MODEL}")).unwrap();
+        assert_eq!(settings.state.url, url);
+        assert_eq!(read(&show(&settings)).unwrap().state.url, url);
+    }
+}
+
+#[test]
 fn the_shipped_file_loads_without_errors() {
     let settings = read(include_str!("../../config/plimsoll.toml")).unwrap();
     assert_eq!(settings.models.len(), 1);
@@ -241,6 +256,13 @@ fn a_syntax_error_names_its_line() {
 }
 
 #[test]
+fn a_file_that_breaks_off_anywhere_is_an_answer_or_an_error() {
+    for end in (0..FULL.len()).filter(|end| FULL.is_char_boundary(*end)) {
+        let _ = read(&FULL[..end]).map_err(|errors| errors.to_string());
+    }
+}
+
+#[test]
 fn unknown_keys_suggest_the_nearest_known_one() {
     assert_eq!(
         model_error("latness = \"1h\"\n"),
@@ -302,6 +324,8 @@ fn contradictions_between_the_parts_are_errors() {
         ("[kafka.properties]\n\"group.id\" = \"x\"", "kafka.properties.\"group.id\": is set by Plimsoll"),
         ("[http]\nlisten = \"127.0.0.1:9092\"", "http.listen: 127.0.0.1:9092 is where the embedded broker listens"),
         ("[http]\nlisten = \"0.0.0.0:8080\"", "set http.token"),
+        ("[state]\nurl = \"file://data/state\"", "state.url: 'file://data/state' is not a place for state"),
+        ("[state]\nurl = \"s3://id:key@bucket\"", "state.url: must not hold credentials"),
         (
             "[notify.email]\nurl = \"smtp://h:1\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\nusername = \"u\"",
             "email.password: is missing",
@@ -420,7 +444,6 @@ fn secrets_are_never_shown() {
     let shown = show(&settings);
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("token = \"***\""), "{shown}");
-    assert!(shown.contains("s3://***@bucket/prefix"), "{shown}");
     let errors = errors(&format!("[state]\nurl = \"ftp://u:hunter2@h\"\n[http]\ntoken = \"hunter2 x\"\n{MODEL}"));
     assert_eq!(errors.len(), 2);
     assert!(!errors.concat().contains("hunter2"), "{errors:?}");

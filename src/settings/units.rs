@@ -26,7 +26,7 @@ pub(super) fn parse_bytes(text: &str) -> Option<u64> {
 /// Writes the largest binary unit that divides `bytes`.
 pub(super) fn format_bytes(bytes: u64) -> String {
     let binary = UNITS.iter().filter(|(name, _)| name.ends_with("iB"));
-    let (unit, size) = binary.copied().find(|(_, size)| bytes > 0 && bytes % size == 0).unwrap_or(("B", 1));
+    let (unit, size) = binary.copied().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size)).unwrap_or(("B", 1));
     format!("{}{unit}", bytes / size)
 }
 

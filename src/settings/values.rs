@@ -52,7 +52,7 @@ pub(super) fn bytes(node: &Node) -> Result<u64, String> {
     match size {
         Some(size) if size > 0 => Ok(size),
         _ => Err(format!(
-            "'{}' is not a size: write a whole number above zero and one of B, KiB, MiB, GiB, kB, MB, GB, such as 64MiB",
+            "'{}' is not a size: write a whole number above zero and one of B, KiB, MiB, GiB, such as 64MiB",
             scalar(node).unwrap_or_default()
         )),
     }
