@@ -184,7 +184,8 @@ fn retention(model: &mut Model, section: &Section<'_>, problems: &mut Problems) 
     let retention = model.retention;
     if retention < with_late_events && section.are_sound(&["retention", "windows", "lateness", "panes"], problems) {
         let message = format!(
-            "{retention} is shorter than the longest window {longest} with lateness {}: write {with_late_events}",
+            "{retention} is shorter than the longest window {longest} with lateness {}: \
+             write {with_late_events} or more",
             model.lateness
         );
         section.report("retention", message, problems);
