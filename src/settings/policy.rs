@@ -1,0 +1,94 @@
+//! What counts as drift and decay, and when retraining is asked for.
+
+use std::collections::BTreeMap;
+
+use super::error::Problems;
+use super::raw::{Node, Raw};
+use super::reader::Section;
+use super::suggest::nearest;
+use super::values;
+use crate::model::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy};
+
+pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPolicy {
+    let mut known = vec!["decide", "alpha", "min_samples", "windows"];
+    known.extend(Method::ALL.map(Method::name));
+    section.reject_unknown(&known, problems);
+
+    let defaults = DriftPolicy::default();
+    let mut floors = BTreeMap::new();
+    for method in Method::ALL {
+        if let Some(floor) = section.value(method.name(), problems, |node| floor(node, method)) {
+            floors.insert(method, floor);
+        }
+    }
+    DriftPolicy {
+        decide: section.some("decide", problems, deciding_method).unwrap_or(defaults.decide),
+        floors,
+        alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
+        min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
+        windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
+    }
+}
+
+pub(super) fn performance(section: &Section<'_>, problems: &mut Problems) -> PerformancePolicy {
+    let mut known = vec!["alpha", "min_samples", "min_coverage", "windows"];
+    known.extend(Metric::ALL.map(Metric::name));
+    section.reject_unknown(&known, problems);
+
+    let defaults = PerformancePolicy::default();
+    let mut drops = BTreeMap::new();
+    for metric in Metric::ALL.into_iter().filter(|metric| section.has(metric.name())) {
+        if let Some(drop) = tolerated_drop(section, metric, problems) {
+            drops.insert(metric, drop);
+        }
+    }
+    PerformancePolicy {
+        drops: if drops.is_empty() { defaults.drops } else { drops },
+        alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
+        min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
+        min_coverage: section.value("min_coverage", problems, values::share).unwrap_or(defaults.min_coverage),
+        windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
+    }
+}
+
+pub(super) fn retraining(section: &Section<'_>, problems: &mut Problems) -> RetrainingPolicy {
+    section.reject_unknown(&["enabled", "windows", "cooldown"], problems);
+    let defaults = RetrainingPolicy::default();
+    RetrainingPolicy {
+        enabled: section.value("enabled", problems, values::boolean).unwrap_or(defaults.enabled),
+        windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
+        cooldown: section.value("cooldown", problems, values::span).unwrap_or(defaults.cooldown),
+    }
+}
+
+fn deciding_method(node: &Node) -> Result<Method, String> {
+    let name = values::text(node)?;
+    name.parse().map_err(|()| {
+        let near = nearest(&name, Method::ALL.map(Method::name)).map(|near| format!(", did you mean {near}"));
+        let all = Method::ALL.map(Method::name).join(", ");
+        format!("'{name}' is not a method{}: write one of {all}", near.unwrap_or_default())
+    })
+}
+
+fn floor(node: &Node, method: Method) -> Result<f64, String> {
+    let floor = values::above_zero(node)?;
+    // PSI has no upper bound; the other two never exceed one.
+    if method != Method::Psi && floor >= 1.0 {
+        return Err(format!("{floor} can never be reached: {method} lies from 0 to 1"));
+    }
+    Ok(floor)
+}
+
+fn tolerated_drop(section: &Section<'_>, metric: Metric, problems: &mut Problems) -> Option<f64> {
+    let key = metric.name();
+    let node = section.node(key)?;
+    if !matches!(node.value, Raw::Table(_)) {
+        let message = format!("must be a table, not {}: write {{ drop = 0.02 }}", node.value.kind());
+        section.report(key, message, problems);
+        return None;
+    }
+    let table = section.table(key, problems);
+    table.reject_unknown(&["drop"], problems);
+    table.require("drop", "write the largest tolerated drop, such as { drop = 0.02 }", problems);
+    table.value("drop", problems, values::open_unit)
+}
