@@ -7,7 +7,9 @@
 mod columns;
 mod envelope;
 mod mapping;
+mod ipc;
 mod outcomes;
+mod panes;
 mod prediction;
 mod predictions;
 mod reader;
@@ -19,6 +21,8 @@ mod time;
 
 pub use envelope::DecodeLimits;
 pub use mapping::{Pointer, PointerError};
+pub use ipc::{from_ipc, to_ipc};
+pub use panes::{Accepted, Group, anchored_rows, by_pane};
 pub use outcomes::{OutcomeDecoder, OutcomeModel};
 pub use predictions::{DecoderModel, PredictionDecoder, SchemaMode};
 pub use rejection::Rejection;

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::{Array, StringArray};
+
 use crate::bus::Outgoing;
-use crate::event::{JoinBlock, JoinRow, SourcePartition};
+use crate::codec::{Accepted, PredictionRows};
+use crate::event::{JoinBlock, JoinRow, JoinRowKind, SourcePartition};
+use crate::model::Model;
 use crate::profile::encode;
 use crate::runner::RoleError;
 
@@ -45,4 +49,37 @@ impl JoinBuffer {
         }
         Ok(())
     }
+}
+
+/// What join needs of the rows; predictions without label and score (failed ones) have no performance.
+/// `segments` are the features that split the population, with their positions among the rows' features.
+pub(super) fn join_rows(
+    model: &Model,
+    segments: &[(String, usize)],
+    rows: &PredictionRows<'_>,
+    accepted: &[Accepted],
+) -> Vec<JoinRow> {
+    let text = |array: &StringArray, row| array.is_valid(row).then(|| array.value(row).to_owned());
+    let segment = |(feature, position): &(String, usize), row| {
+        let values = rows.categorical(*position).filter(|values| values.is_valid(row))?;
+        Some(format!("{feature}={}", values.value(row)))
+    };
+    let is_prediction = |row| rows.label().is_valid(row) || rows.score().is_valid(row);
+    accepted
+        .iter()
+        .filter(|accepted| is_prediction(accepted.row))
+        .map(|Accepted { row, id, time, offset }| JoinRow {
+            model: model.name.clone(),
+            id: *id,
+            time: *time,
+            offset: *offset,
+            kind: JoinRowKind::Prediction {
+                version: rows.version().value(*row).to_owned(),
+                variant: rows.variant().value(*row).to_owned(),
+                segments: segments.iter().filter_map(|named| segment(named, *row)).collect(),
+                label: text(rows.label(), *row),
+                score: rows.score().is_valid(*row).then(|| rows.score().value(*row)),
+            },
+        })
+        .collect()
 }

@@ -5,7 +5,6 @@
 //! record that is read is counted, a duplicate, or a dead letter.
 
 mod dedup;
-mod grouping;
 mod join_buffer;
 mod ledger;
 mod outcomes;

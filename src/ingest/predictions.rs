@@ -9,20 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestRole;
 use super::dedup::RecentIds;
-use super::grouping::{self, Accepted};
-use super::join_buffer::JoinBuffer;
+use super::join_buffer::{JoinBuffer, join_rows};
 use super::ledger::Ledger;
 use super::outcomes::lowest_watermark;
 use super::timing;
 use crate::bus::{Outgoing, Records};
 use crate::clock::Timestamp;
 use crate::codec::{
-    DecodeLimits, DecoderModel, FeatureColumn, FeatureSchema, ModelBatch, PredictionDecoder, PredictionRows, SchemaMode,
-    to_ipc,
+    Accepted, DecodeLimits, DecoderModel, FeatureSchema, ModelBatch, PredictionDecoder, PredictionRows, SchemaMode,
+    anchored_rows, by_pane, to_ipc,
 };
 use crate::event::{Accounting, IdHash, SourcePartition};
 use crate::model::Model;
-use crate::profile::{Profile, Reference, Rows, Values, decode, encode};
+use crate::profile::{Profile, Reference, decode, encode};
 use crate::runner::{Checkpoint, Machine, PaneTable, PaneTopic, References, RoleError};
 use crate::state::{Store, Write};
 use crate::window::{PaneCounts, PaneRecord, PartitionWatermark, RawRows, SourceWatermark};
@@ -119,13 +118,18 @@ impl PredictionMachine {
         }
         self.ledger.accounting().counted += accepted.len() as u64;
         let reference = self.references.get(&model.name).filter(|_| self.anchored[batch.model]);
-        for row in grouping::join_rows(model, reference.as_deref(), &rows, &accepted) {
+        for row in join_rows(model, &self.segment_positions(batch.model, model), &rows, &accepted) {
             self.joins.push(row);
         }
         match reference {
-            Some(reference) => self.count(model, &reference, &rows, &accepted).await,
+            Some(reference) => self.count(batch.model, &reference, &rows, &accepted).await,
             None => self.send_raw(model, batch, &accepted),
         }
+    }
+
+    fn segment_positions(&self, index: usize, model: &Model) -> Vec<(String, usize)> {
+        let position = |feature: &String| self.decoder.schema(index)?.position(feature);
+        model.segments.iter().filter_map(|feature| Some((feature.clone(), position(feature)?))).collect()
     }
 
     /// Rows that are in time and no repeats; the others are dead letters or duplicates.
@@ -160,18 +164,20 @@ impl PredictionMachine {
 
     async fn count(
         &mut self,
-        model: &Model,
+        index: usize,
         reference: &Reference,
         rows: &PredictionRows<'_>,
         accepted: &[Accepted],
     ) -> Result<(), RoleError> {
-        let core_rows = core_rows(rows);
+        let Some(schema) = self.decoder.schema(index) else { return Ok(()) };
+        let groups = by_pane(&self.models[index], reference, schema, rows, accepted);
+        let columns = anchored_rows(reference, schema, rows);
         let anchors = &reference.anchors;
-        for (key, group) in grouping::by_pane(model, reference, rows, accepted) {
+        for (key, group) in groups {
             let empty = || (anchors.epoch, PaneCounts::Predictions(Profile::empty(anchors)));
             let counts = self.panes.change(key, group.offsets, self.store.as_ref(), empty).await?;
             if let PaneCounts::Predictions(profile) = counts {
-                profile.count(anchors, &core_rows, &group.rows);
+                profile.count(anchors, &columns, &group.rows);
             }
         }
         Ok(())
@@ -268,14 +274,4 @@ fn decoder_model(model: &Model) -> DecoderModel {
         mapping: model.mapping.clone(),
         schema: SchemaMode::Growing(FeatureSchema::new(configured)),
     }
-}
-
-/// Decoded columns in the order of the anchors: the features, then label and score.
-pub(super) fn core_rows<'a>(rows: &PredictionRows<'a>) -> Rows<'a> {
-    let features = rows.features().iter().map(|column| match column {
-        FeatureColumn::Numeric(array) => Values::numeric(array),
-        FeatureColumn::Categorical(array) => Values::categorical(array),
-    });
-    let prediction = [Values::categorical(rows.label()), Values::numeric(rows.score())];
-    Rows::new(features.chain(prediction).collect(), Some(rows.latency_ms()), Some(rows.error()))
 }

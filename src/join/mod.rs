@@ -1,1 +1,59 @@
 //! The join role: outcomes meet their predictions.
+//!
+//! Each partition of `plimsoll.joins` holds its share of the ids. The first prediction of an id and its latest outcome
+//! (by time, then by place) make a pair, whichever comes first, up to the label horizon; a corrected outcome takes the
+//! old one's count back. Pairs are counted into panes by the prediction's time.
+
+mod entry;
+mod machine;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::bus::Topics;
+use crate::clock::Span;
+use crate::event::SourcePartition;
+use crate::model::Model;
+use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
+use crate::state::Store;
+
+#[derive(Clone, Debug)]
+pub struct JoinRole {
+    pub models: Arc<Vec<Model>>,
+    pub topics: Topics,
+    pub panes: PaneTopic,
+    pub references: References,
+}
+
+#[async_trait]
+impl Role for JoinRole {
+    fn name(&self) -> &'static str {
+        "join"
+    }
+
+    fn topics(&self) -> Vec<String> {
+        vec![self.topics.joins.clone()]
+    }
+
+    async fn open(
+        &self,
+        source: &SourcePartition,
+        _partitions: i32,
+        store: Arc<dyn Store>,
+    ) -> Result<Box<dyn Machine>, RoleError> {
+        Ok(Box::new(machine::JoinMachine::open(self, source, store).await?))
+    }
+}
+
+impl JoinRole {
+    /// How long panes stay in the store after their last change: well beyond the time in which outcomes may come.
+    fn keep(&self) -> BTreeMap<String, Span> {
+        let twice = |model: &Model| Span::from_millis(model.retention.millis().saturating_mul(2));
+        self.models.iter().map(|model| (model.name.clone(), twice(model))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,11 +31,12 @@ impl Frame {
 
 /// Everything that is said of a closed window. Revision and late events are the caller's to fill in.
 ///
-/// `watermark` tells whether the label horizon of the window has passed.
+/// `normal_outcomes` is the reference's performance, and `watermark` tells whether the label horizon has passed.
 #[must_use]
 pub fn report(
     model: &Model,
     reference: &Reference,
+    normal_outcomes: Option<&BinaryCounts>,
     frame: &Frame,
     contents: &Contents,
     watermark: Timestamp,
@@ -44,7 +45,6 @@ pub fn report(
     let normal = reference.population(frame.population.segment.as_deref());
     let coverage = if profile.predictions == 0 { 0.0 } else { outcomes.outcomes as f64 / profile.predictions as f64 };
     let maturity = Maturity { coverage, is_final: frame.end().plus(model.label_horizon) <= watermark };
-    let normal_outcomes = normal.and_then(|normal| normal.outcomes.as_ref());
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
     WindowReport {
         population: frame.population.clone(),

@@ -1,42 +1,45 @@
-//! Which rows of a decoded batch belong to which pane and population.
+//! Decoded rows as the core counts them: which belong to which pane and population, and in what order of columns.
 
 use std::collections::HashMap;
 
-use arrow::array::Array;
+use arrow::array::{Array, StringArray};
 
 use crate::clock::Timestamp;
-use crate::codec::PredictionRows;
-use crate::event::{IdHash, JoinRow, JoinRowKind, Population};
+use super::{FeatureColumn, FeatureSchema, PredictionRows};
+use crate::event::{IdHash, Population};
 use crate::model::Model;
-use crate::profile::Reference;
+use crate::profile::{LABEL_COLUMN, Reference, Rows, SCORE_COLUMN, Values};
 use crate::window::PaneKey;
 
 /// A row that is counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Accepted {
+pub struct Accepted {
     /// Index in the decoded batch.
-    pub(super) row: usize,
-    pub(super) id: IdHash,
-    pub(super) time: Timestamp,
-    pub(super) offset: i64,
+    pub row: usize,
+    pub id: IdHash,
+    pub time: Timestamp,
+    pub offset: i64,
 }
 
 /// Rows of one pane.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub(super) rows: Vec<usize>,
-    pub(super) offsets: (i64, i64),
+pub struct Group {
+    pub rows: Vec<usize>,
+    pub offsets: (i64, i64),
 }
 
-/// Rows by pane and population, the whole population first, then its segments; in a fixed order.
-pub(super) fn by_pane(
+/// Rows by pane and population, the whole population first, then its segments; in a fixed order. `schema` tells which
+/// features the rows have.
+#[must_use]
+pub fn by_pane(
     model: &Model,
     reference: &Reference,
+    schema: &FeatureSchema,
     rows: &PredictionRows<'_>,
     accepted: &[Accepted],
 ) -> Vec<(PaneKey, Group)> {
     let mut groups: HashMap<(Timestamp, &str, &str, Option<&str>), Group> = HashMap::new();
-    let segments = segment_columns(model, reference, rows);
+    let segments = segment_columns(model, reference, schema, rows);
     for accepted in accepted {
         let start = accepted.time.floor(model.pane);
         let (version, variant) = (rows.version().value(accepted.row), rows.variant().value(accepted.row));
@@ -63,32 +66,19 @@ pub(super) fn by_pane(
     groups
 }
 
-/// What join needs of the rows; predictions without label and score (failed ones) have no performance.
-pub(super) fn join_rows(
-    model: &Model,
-    reference: Option<&Reference>,
-    rows: &PredictionRows<'_>,
-    accepted: &[Accepted],
-) -> Vec<JoinRow> {
-    let segments = reference.map_or_else(Vec::new, |reference| segment_columns(model, reference, rows));
-    let text = |array: &arrow::array::StringArray, row| array.is_valid(row).then(|| array.value(row).to_owned());
-    accepted
-        .iter()
-        .filter(|accepted| rows.label().is_valid(accepted.row) || rows.score().is_valid(accepted.row))
-        .map(|accepted| JoinRow {
-            model: model.name.clone(),
-            id: accepted.id,
-            time: accepted.time,
-            offset: accepted.offset,
-            kind: JoinRowKind::Prediction {
-                version: rows.version().value(accepted.row).to_owned(),
-                variant: rows.variant().value(accepted.row).to_owned(),
-                segments: segments.iter().filter_map(|column| column.segment(accepted.row)).map(str::to_owned).collect(),
-                label: text(rows.label(), accepted.row),
-                score: rows.score().is_valid(accepted.row).then(|| rows.score().value(accepted.row)),
-            },
-        })
-        .collect()
+/// The rows' columns in the order of the reference's anchors: the features, then label and score.
+#[must_use]
+pub fn anchored_rows<'a>(reference: &Reference, schema: &FeatureSchema, rows: &PredictionRows<'a>) -> Rows<'a> {
+    let columns = reference.anchors.columns.iter().map(|column| match column.name.as_str() {
+        LABEL_COLUMN => Values::categorical(rows.label()),
+        SCORE_COLUMN => Values::numeric(rows.score()),
+        name => match schema.position(name).and_then(|position| rows.features().get(position)) {
+            Some(FeatureColumn::Numeric(array)) => Values::numeric(array),
+            Some(FeatureColumn::Categorical(array)) => Values::categorical(array),
+            None => Values::Absent,
+        },
+    });
+    Rows::new(columns.collect(), Some(rows.latency_ms()), Some(rows.error()))
 }
 
 fn add<'a>(
@@ -105,7 +95,7 @@ fn add<'a>(
 
 /// A feature that splits the population, with the `feature=value` names of the segments that the reference has.
 struct SegmentColumn<'a, 'r> {
-    values: &'a arrow::array::StringArray,
+    values: &'a StringArray,
     names: HashMap<&'r str, &'r str>,
 }
 
@@ -121,9 +111,9 @@ impl<'r> SegmentColumn<'_, 'r> {
 fn segment_columns<'a, 'r>(
     model: &Model,
     reference: &'r Reference,
+    schema: &FeatureSchema,
     rows: &PredictionRows<'a>,
 ) -> Vec<SegmentColumn<'a, 'r>> {
-    let position = |feature: &str| reference.features().position(|(name, _)| name == feature);
     let names = |feature: &str| {
         let prefix = format!("{feature}=");
         let named = reference.segments.keys().filter_map(|name| Some((name.strip_prefix(&prefix)?, name.as_str())));
@@ -133,7 +123,7 @@ fn segment_columns<'a, 'r>(
         .segments
         .iter()
         .filter_map(|feature| {
-            let values = rows.categorical(position(feature)?)?;
+            let values = rows.categorical(schema.position(feature)?)?;
             Some(SegmentColumn { values, names: names(feature) })
         })
         .collect()
