@@ -1,0 +1,25 @@
+FROM rust:1.95-bookworm AS build
+WORKDIR /source
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build \
+    CARGO_TARGET_DIR=/build cargo build --locked --release \
+    && install -m 755 /build/release/plimsoll /usr/local/bin/plimsoll
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/plimsoll --create-home plimsoll
+COPY --from=build /usr/local/bin/plimsoll /usr/local/bin/plimsoll
+COPY sql/checks /etc/plimsoll/checks
+USER plimsoll
+WORKDIR /var/lib/plimsoll
+ENV PLIMSOLL_CONFIG=/etc/plimsoll/plimsoll.toml \
+    PLIMSOLL_CHECKS_DIRECTORY=/etc/plimsoll/checks
+VOLUME /var/lib/plimsoll
+EXPOSE 8080
+# As Ctrl-C: a last checkpoint, then the end.
+STOPSIGNAL SIGINT
+ENTRYPOINT ["plimsoll"]
+CMD ["up"]

@@ -1,0 +1,60 @@
+# `make demo` tells the whole story on real data, `make test` proves it.
+# Both need Rust; whatever else is missing they install (Debian, as root) or name in one line.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plimsoll
+# Outside the checkout, so that a fresh clone does not build the dependencies again.
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+# Arguments for the command behind `demo`, `up`, `bench` and `test`: make demo ARGS="--once"
+ARGS ?=
+
+.PHONY: help
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: ## Watches a real model drift, decay and ask for retraining (ARGS="--once" ends after the replay)
+	@tests/setup.sh build
+	@cargo run --locked -- demo $(ARGS)
+
+.PHONY: up
+up: ## Starts the service with its configuration
+	@tests/setup.sh build
+	@cargo run --locked -- up $(ARGS)
+
+.PHONY: test
+test: ## Formatting, lints and every test, with a real Kafka and a real SMTP server
+	@tests/setup.sh test
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	PLIMSOLL_TEST_PYTHON="$$(ls $(CACHE)/venv/bin/python 2>/dev/null || true)" $(if $(filter true,$(CI)),PLIMSOLL_TEST_REQUIRE_ALL=1) \
+		cargo test --locked $(ARGS)
+
+.PHONY: bench
+bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (release build)
+	@tests/setup.sh build
+	@tests/kafka/kafka.sh resolve
+	@cargo run --locked --release -- bench $(ARGS)
+
+.PHONY: fmt
+fmt: ## Formats the code
+	cargo fmt
+
+.PHONY: golden
+golden: ## Computes the expected statistics of the tests anew with NumPy, SciPy and scikit-learn
+	@CI=true tests/setup.sh golden
+	"$(CACHE)/golden-venv/bin/python" tests/golden/make.py
+
+.PHONY: kafka-start kafka-stop
+kafka-start: ## Starts the tests' Kafka in data/kafka on 127.0.0.1:9092, for trying things out
+	@tests/kafka/kafka.sh start data/kafka 9092
+	@cat data/kafka/bootstrap
+kafka-stop: ## Stops it
+	@tests/kafka/kafka.sh stop data/kafka
+
+.PHONY: clean-tools
+clean-tools: ## Removes the tests' Kafka and Python environments from the cache
+	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)/golden-venv"
