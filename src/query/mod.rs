@@ -1,6 +1,26 @@
 //! The tables, in DataFusion: one schema for checks, HTTP and the command line.
+//!
+//! A [`Snapshot`] is what the tables hold at one moment. [`QueryEngine`] answers read-only SQL over it within limits of
+//! memory, time and rows. Rows become Arrow columns only while a query scans them, and only those columns and windows
+//! that it asks for.
+
+mod engine;
+mod error;
+pub mod format;
+mod parameters;
+mod provider;
+mod statement;
+pub mod tables;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+
+pub use engine::{QueryAnswer, QueryEngine, QueryLimits};
+pub use error::QueryError;
+pub use parameters::{Parameters, Value};
 
 use crate::event::{Accounting, Alert, RetrainingRequest, WindowReport};
 

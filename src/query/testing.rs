@@ -1,0 +1,100 @@
+//! Hand-made windows for tests of queries and checks.
+
+use std::sync::Arc;
+
+use super::Snapshot;
+use crate::clock::{Span, Timestamp};
+use crate::event::{DriftRow, FeatureRow, PerformanceRow, Population, Verdict, WindowReport, WindowState};
+use crate::model::{FeatureKind, Method, Metric, WindowSize};
+
+/// A healthy closed window of seven days, `index` weeks after 2019-01-03, with 1,000 predictions.
+#[must_use]
+pub fn window(index: i64) -> WindowReport {
+    let start: Timestamp = "2019-01-03T00:00:00Z".parse().unwrap();
+    let start = start.plus(Span::from_days(7 * index));
+    WindowReport {
+        population: Population {
+            model: "car_loan".into(),
+            version: "1".into(),
+            variant: "default".into(),
+            segment: None,
+        },
+        window_start: start,
+        window_end: start.plus(Span::from_days(7)),
+        window_size: WindowSize::tumbling(Span::from_days(7)),
+        revision: 1,
+        state: WindowState::Closed,
+        predictions: 1_000,
+        outcomes: 990,
+        errors: 1,
+        late: 0,
+        label_coverage: 0.99,
+        latency_p50_ms: Some(3.0),
+        latency_p95_ms: Some(9.0),
+        latency_p99_ms: None,
+        features: vec![
+            feature("car_value", FeatureKind::Numeric),
+            feature("salary_range", FeatureKind::Categorical),
+            feature("prediction.score", FeatureKind::Numeric),
+        ],
+        drift: vec![drift("car_value", Verdict::Ok), drift("salary_range", Verdict::Ok)],
+        performance: vec![PerformanceRow {
+            metric: Metric::Accuracy,
+            value: Some(0.94),
+            lower: Some(0.93),
+            upper: Some(0.95),
+            reference: Some(0.945),
+            n: 990,
+            verdict: Verdict::Ok,
+            detail: None,
+        }],
+    }
+}
+
+#[must_use]
+pub fn feature(name: &str, kind: FeatureKind) -> FeatureRow {
+    let value = (kind == FeatureKind::Numeric).then_some(1.5);
+    FeatureRow {
+        feature: name.into(),
+        kind,
+        count: 1_000,
+        missing: 0,
+        invalid: 0,
+        unseen: 0,
+        out_of_range: 0,
+        mean: value,
+        std: value,
+        min: value,
+        max: value,
+        p01: value,
+        p05: value,
+        p25: value,
+        p50: value,
+        p75: value,
+        p95: value,
+        p99: value,
+    }
+}
+
+#[must_use]
+pub fn drift(feature: &str, verdict: Verdict) -> DriftRow {
+    DriftRow {
+        feature: feature.into(),
+        method: Method::Psi,
+        statistic: Some(if verdict == Verdict::Drift { 0.4 } else { 0.01 }),
+        lower: None,
+        upper: None,
+        p_value: Some(0.5),
+        threshold: 0.1,
+        verdict,
+        decides: true,
+        n_reference: 50_000,
+        n_current: 1_000,
+        detail: None,
+    }
+}
+
+#[must_use]
+pub fn snapshot(windows: Vec<WindowReport>) -> Snapshot {
+    Snapshot { windows: windows.into_iter().map(Arc::new).collect(), ..Snapshot::default() }
+}
