@@ -1,6 +1,57 @@
 //! The evaluate role: panes become windows, windows become verdicts, verdicts become alerts and retraining requests.
+//!
+//! Each partition of `plimsoll.panes` has its own machine, which holds some of the models, each of them whole. A
+//! window is reported when every source partition's watermark has passed its end, and again whenever late events or
+//! late outcomes change it.
 
+mod alerts;
 pub mod checks;
+mod machine;
+mod panes;
+mod raw;
+mod retraining;
 mod settings;
+mod trace;
+mod windows;
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::bus::Topics;
+use crate::event::SourcePartition;
+use crate::model::Model;
+use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
+use crate::state::Store;
+
+use checks::CheckRunner;
 pub use settings::ChecksSettings;
+
+#[derive(Clone, Debug)]
+pub struct EvaluateRole {
+    pub models: Arc<Vec<Model>>,
+    pub topics: Topics,
+    pub panes: PaneTopic,
+    pub references: References,
+    pub checks: CheckRunner,
+}
+
+#[async_trait]
+impl Role for EvaluateRole {
+    fn name(&self) -> &'static str {
+        "evaluate"
+    }
+
+    fn topics(&self) -> Vec<String> {
+        vec![self.topics.panes.clone()]
+    }
+
+    async fn open(
+        &self,
+        source: &SourcePartition,
+        _partitions: i32,
+        store: Arc<dyn Store>,
+    ) -> Result<Box<dyn Machine>, RoleError> {
+        Ok(Box::new(machine::EvaluateMachine::open(self, source, store).await?))
+    }
+}

@@ -1,0 +1,223 @@
+//! Alerts: pending → firing → resolved, at most one open per fingerprint.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::trace::{Standing, Trace};
+use crate::bus::Outgoing;
+use crate::clock::Timestamp;
+use crate::event::{Alert, AlertState, Fingerprint, Population, Severity, WindowReport};
+use crate::model::WindowSize;
+use crate::runner::RoleError;
+use crate::state::{Store, Write, prefix_end};
+
+const PREFIX: &[u8] = b"alert/";
+
+/// Alerts and the verdicts they rest on, by fingerprint.
+#[derive(Default)]
+pub(super) struct Alerts {
+    topic: String,
+    records: BTreeMap<Fingerprint, AlertRecord>,
+    changed: BTreeSet<Fingerprint>,
+    outgoing: Vec<Outgoing>,
+}
+
+/// One alert, and a trace for each thing that can raise it: the features of a drift alert, or one for all else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct AlertRecord {
+    alert: Option<Alert>,
+    traces: BTreeMap<String, Trace>,
+}
+
+/// What an alert is about.
+#[derive(Clone, Debug)]
+pub(super) struct Cause<'a> {
+    pub(super) kind: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) severity: Severity,
+    /// Consecutive bad windows before it fires.
+    pub(super) windows: u32,
+}
+
+/// How an alert stands after a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Raised {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) standing: Standing,
+    /// The parts whose condition holds, such as the drifting features.
+    pub(super) parts: Vec<String>,
+}
+
+impl Cause<'_> {
+    fn fingerprint(&self, population: &Population) -> Fingerprint {
+        Fingerprint::of(population, self.kind, self.subject)
+    }
+}
+
+impl Alerts {
+    pub(super) async fn open(topic: &str, store: &dyn Store) -> Result<Self, RoleError> {
+        let mut alerts = Self { topic: topic.to_owned(), ..Self::default() };
+        for (_, value) in store.scan(PREFIX, &prefix_end(PREFIX)).await? {
+            let (fingerprint, record): (Fingerprint, AlertRecord) =
+                serde_json::from_slice(&value).map_err(|error| RoleError::Failed(error.to_string()))?;
+            alerts.records.insert(fingerprint, record);
+        }
+        Ok(alerts)
+    }
+
+    /// Whether the alert of this cause is open, or about to be.
+    pub(super) fn is_open(&self, cause: &Cause<'_>, population: &Population) -> bool {
+        let record = self.records.get(&cause.fingerprint(population));
+        record.and_then(|record| record.alert.as_ref()).is_some_and(|alert| alert.state != AlertState::Resolved)
+    }
+
+    /// Every open alert of a population.
+    pub(super) fn firing(&self, population: &Population) -> Vec<Fingerprint> {
+        let open = self.records.values().filter_map(|record| record.alert.as_ref());
+        open.filter(|alert| alert.population == *population && alert.state == AlertState::Firing)
+            .map(|alert| alert.fingerprint.clone())
+            .collect()
+    }
+
+    /// Notes the verdicts of one window, by part, and says how the cause stands over all its parts.
+    pub(super) fn note(
+        &mut self,
+        cause: &Cause<'_>,
+        report: &WindowReport,
+        verdicts: Vec<(String, Option<bool>)>,
+    ) -> Raised {
+        let fingerprint = cause.fingerprint(&report.population);
+        self.changed.insert(fingerprint.clone());
+        let record = self.records.entry(fingerprint.clone()).or_default();
+        for (part, bad) in verdicts {
+            // A part that was never bad needs no trace until it is.
+            if bad == Some(true) || record.traces.contains_key(&part) {
+                record.traces.entry(part).or_default().note(report.window_size, report.window_start, bad);
+            }
+        }
+        let mut raised = Raised { fingerprint, standing: Standing::Clear, parts: Vec::new() };
+        for (part, trace) in &record.traces {
+            let standing = trace.standing(cause.windows);
+            if matches!(standing, Standing::Bad { .. }) {
+                raised.parts.push(part.clone());
+            }
+            raised.standing = worse(raised.standing, standing);
+        }
+        raised
+    }
+
+    /// How the cause's only part stands when `windows` bad windows are asked for.
+    pub(super) fn standing(&self, fingerprint: &Fingerprint, windows: u32) -> Standing {
+        let traces = self.records.get(fingerprint).into_iter().flat_map(|record| record.traces.values());
+        traces.map(|trace| trace.standing(windows)).fold(Standing::Clear, worse)
+    }
+
+    /// Moves the alert to where its standing puts it. Evidence and summary are those of the report that moved it, and
+    /// change while it fires only when `news` says so.
+    pub(super) fn settle(
+        &mut self,
+        cause: &Cause<'_>,
+        report: &WindowReport,
+        raised: &Raised,
+        describe: impl FnOnce() -> (String, serde_json::Value),
+    ) -> Result<(), RoleError> {
+        let Some(record) = self.records.get_mut(&raised.fingerprint) else { return Ok(()) };
+        let open = record.alert.take().filter(|alert| alert.state != AlertState::Resolved || is_clear(raised));
+        let (state, since) = match (&open, raised.standing) {
+            (_, Standing::Bad { since }) => (AlertState::Firing, since),
+            (Some(alert), Standing::Unsettled { .. }) => (alert.state, alert.started_at),
+            (None, Standing::Unsettled { since }) => (AlertState::Pending, since),
+            (Some(alert), Standing::Clear) if alert.state == AlertState::Pending => {
+                // It never fired: it leaves no trace in the tables.
+                self.outgoing.push(tombstone(&self.topic, &alert.fingerprint));
+                return Ok(());
+            }
+            (Some(alert), Standing::Clear) => (AlertState::Resolved, alert.started_at),
+            (None, Standing::Clear) => return Ok(()),
+        };
+        if let Some(alert) = &open
+            && alert.state == state
+            && (state != AlertState::Firing || parts_of(alert) == raised.parts)
+        {
+            record.alert = open;
+            return Ok(());
+        }
+        let (summary, mut evidence) = match &open {
+            Some(alert) if state == AlertState::Resolved => (alert.summary.clone(), alert.evidence.clone()),
+            _ => describe(),
+        };
+        if let Some(object) = evidence.as_object_mut() {
+            object.insert("parts".to_owned(), raised.parts.clone().into());
+        }
+        let fired = open.as_ref().and_then(|alert| alert.fired_at);
+        let alert = Alert {
+            fingerprint: raised.fingerprint.clone(),
+            kind: cause.kind.to_owned(),
+            subject: cause.subject.to_owned(),
+            population: report.population.clone(),
+            severity: cause.severity,
+            state,
+            started_at: open.as_ref().filter(|alert| alert.state == AlertState::Firing).map_or(since, |a| a.started_at),
+            fired_at: fired.or((state == AlertState::Firing).then_some(report.window_end)),
+            resolved_at: (state == AlertState::Resolved).then_some(report.window_end),
+            revision: open.as_ref().map_or(1, |alert| alert.revision + 1),
+            summary,
+            evidence,
+        };
+        tracing::info!(fingerprint = %alert.fingerprint, state = state.name(), summary = alert.summary, "alert");
+        self.outgoing.push(record_of(&self.topic, &alert)?);
+        record.alert = Some(alert);
+        Ok(())
+    }
+
+    pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>, outgoing: &mut Vec<Outgoing>) -> Result<(), RoleError> {
+        outgoing.append(&mut self.outgoing);
+        for fingerprint in std::mem::take(&mut self.changed) {
+            let Some(record) = self.records.get(&fingerprint) else { continue };
+            let key = [PREFIX, fingerprint.as_str().as_bytes()].concat();
+            let value = serde_json::to_vec(&(&fingerprint, record)).map_err(|error| RoleError::Failed(error.to_string()))?;
+            writes.push(Write::put(key, value));
+        }
+        Ok(())
+    }
+}
+
+fn is_clear(raised: &Raised) -> bool {
+    raised.standing == Standing::Clear
+}
+
+fn worse(a: Standing, b: Standing) -> Standing {
+    match (a, b) {
+        (Standing::Bad { since: x }, Standing::Bad { since: y }) => Standing::Bad { since: x.min(y) },
+        (Standing::Bad { since }, _) | (_, Standing::Bad { since }) => Standing::Bad { since },
+        (Standing::Unsettled { since: x }, Standing::Unsettled { since: y }) => Standing::Unsettled { since: x.min(y) },
+        (Standing::Unsettled { since }, _) | (_, Standing::Unsettled { since }) => Standing::Unsettled { since },
+        (Standing::Clear, Standing::Clear) => Standing::Clear,
+    }
+}
+
+fn parts_of(alert: &Alert) -> Vec<String> {
+    let parts = alert.evidence.get("parts").and_then(serde_json::Value::as_array);
+    parts.into_iter().flatten().filter_map(|part| part.as_str().map(str::to_owned)).collect()
+}
+
+fn record_of(topic: &str, alert: &Alert) -> Result<Outgoing, RoleError> {
+    Ok(Outgoing {
+        topic: topic.to_owned(),
+        key: Some(alert.fingerprint.as_str().into()),
+        payload: Some(serde_json::to_vec(alert).map_err(|error| RoleError::Failed(error.to_string()))?),
+        ..Outgoing::default()
+    })
+}
+
+fn tombstone(topic: &str, fingerprint: &Fingerprint) -> Outgoing {
+    Outgoing { topic: topic.to_owned(), key: Some(fingerprint.as_str().into()), ..Outgoing::default() }
+}
+
+/// Sizes of windows appear in evidence as they are configured.
+pub(super) fn window_evidence(report: &WindowReport) -> serde_json::Value {
+    let size: WindowSize = report.window_size;
+    let (start, end): (Timestamp, Timestamp) = (report.window_start, report.window_end);
+    serde_json::json!({ "start": start, "end": end, "size": size, "revision": report.revision })
+}

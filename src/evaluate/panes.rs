@@ -1,0 +1,169 @@
+//! The panes that windows are composed of: partials in the store, an index of them in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::event::{Population, SourcePartition};
+use crate::profile::{decode, encode};
+use crate::runner::RoleError;
+use crate::state::{Store, Write, prefix_end};
+use crate::window::{Contents, PaneCounts, PanePartial};
+
+const PREFIX: &[u8] = b"pane/";
+
+pub(super) struct PaneStore {
+    store: Arc<dyn Store>,
+    index: BTreeMap<Population, BTreeMap<Timestamp, BTreeMap<SourcePartition, Offsets>>>,
+    /// Not in the store yet; none is a deletion.
+    pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+/// First and last counted offset of a source in a pane.
+type Offsets = (i64, i64);
+
+/// What the index needs of a partial, in front of its counts.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    population: Population,
+    start: Timestamp,
+    source: SourcePartition,
+    offsets: Offsets,
+    counts: PaneCounts,
+}
+
+impl PaneStore {
+    pub(super) async fn open(store: Arc<dyn Store>) -> Result<Self, RoleError> {
+        let mut panes = Self { store, index: BTreeMap::new(), pending: BTreeMap::new() };
+        for (_, value) in panes.store.scan(PREFIX, &prefix_end(PREFIX)).await? {
+            let stored: Stored = decode(&value)?;
+            panes.enter(&stored.population, stored.start, &stored.source, stored.offsets);
+        }
+        Ok(panes)
+    }
+
+    /// Populations and the starts of their panes.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (&Population, Timestamp)> {
+        self.index.iter().flat_map(|(population, panes)| panes.keys().map(move |start| (population, *start)))
+    }
+
+    /// Takes a partial in; false when a newer one of the same source is known, as after a zombie's last words.
+    pub(super) fn put(&mut self, partial: PanePartial) -> Result<bool, RoleError> {
+        let PanePartial { key, source, offsets, counts, .. } = partial;
+        let known = self.index.get(&key.population).and_then(|panes| panes.get(&key.start)?.get(&source));
+        if known.is_some_and(|known| known.1 > offsets.1) {
+            return Ok(false);
+        }
+        self.enter(&key.population, key.start, &source, offsets);
+        let row = row_key(&key.population, key.start, Some(&source));
+        let stored = Stored { population: key.population, start: key.start, source, offsets, counts };
+        self.pending.insert(row, Some(encode(&stored)?));
+        Ok(true)
+    }
+
+    /// The counts of one source in one pane so far.
+    pub(super) async fn get(
+        &self,
+        population: &Population,
+        start: Timestamp,
+        source: &SourcePartition,
+    ) -> Result<Option<PaneCounts>, RoleError> {
+        let row = row_key(population, start, Some(source));
+        let bytes = match self.pending.get(&row) {
+            Some(pending) => pending.clone(),
+            None => self.store.get(&row).await?.map(|bytes| bytes.to_vec()),
+        };
+        Ok(bytes.map(|bytes| decode::<Stored>(&bytes)).transpose()?.map(|stored| stored.counts))
+    }
+
+    /// The sums of the panes that start in `from..to`.
+    pub(super) async fn compose(
+        &self,
+        population: &Population,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Contents, RoleError> {
+        let (low, high) = (row_key(population, from, None), row_key(population, to, None));
+        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        for (key, value) in self.store.scan(&low, &high).await? {
+            rows.insert(key.to_vec(), value.to_vec());
+        }
+        for (key, value) in self.pending.range(low..high) {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        let mut contents = Contents::default();
+        for bytes in rows.values() {
+            match decode::<Stored>(bytes)?.counts {
+                PaneCounts::Predictions(profile) => contents.profile.merge(&profile),
+                PaneCounts::Outcomes(outcomes) => contents.outcomes.merge(&outcomes),
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Offsets of the records of `topics` counted in the panes that start in `from..to`, per source partition.
+    pub(super) fn offsets(
+        &self,
+        population: &Population,
+        from: Timestamp,
+        to: Timestamp,
+        topics: &[String],
+    ) -> BTreeMap<SourcePartition, Offsets> {
+        let mut ranges: BTreeMap<SourcePartition, Offsets> = BTreeMap::new();
+        let panes = self.index.get(population).into_iter().flat_map(|panes| panes.range(from..to));
+        for (source, offsets) in panes.flat_map(|(_, sources)| sources) {
+            if topics.contains(&source.topic) {
+                let range = ranges.entry(source.clone()).or_insert(*offsets);
+                *range = (range.0.min(offsets.0), range.1.max(offsets.1));
+            }
+        }
+        ranges
+    }
+
+    /// Forgets the panes of `model` that start before `oldest`, and returns the partials that are gone.
+    pub(super) fn expire(
+        &mut self,
+        model: &str,
+        oldest: Timestamp,
+    ) -> Vec<(Population, Timestamp, SourcePartition)> {
+        let mut expired = Vec::new();
+        for (population, panes) in self.index.iter_mut().filter(|(population, _)| population.model == model) {
+            let kept = panes.split_off(&oldest);
+            for (start, sources) in std::mem::replace(panes, kept) {
+                expired.extend(sources.into_keys().map(|source| (population.clone(), start, source)));
+            }
+        }
+        self.index.retain(|_, panes| !panes.is_empty());
+        for (population, start, source) in &expired {
+            self.pending.insert(row_key(population, *start, Some(source)), None);
+        }
+        expired
+    }
+
+    pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>) {
+        for (key, value) in std::mem::take(&mut self.pending) {
+            writes.push(match value {
+                Some(value) => Write::put(key, value),
+                None => Write::delete(key),
+            });
+        }
+    }
+
+    fn enter(&mut self, population: &Population, start: Timestamp, source: &SourcePartition, offsets: Offsets) {
+        let panes = self.index.entry(population.clone()).or_default();
+        panes.entry(start).or_default().insert(source.clone(), offsets);
+    }
+}
+
+/// `pane/<population>/<start>/<source>`, ordered by start within a population.
+fn row_key(population: &Population, start: Timestamp, source: Option<&SourcePartition>) -> Vec<u8> {
+    // Flipping the sign bit makes the bytes sort as the numbers do.
+    let ordered = (start.millis() ^ i64::MIN).to_be_bytes();
+    let source = source.map(ToString::to_string).unwrap_or_default();
+    [PREFIX, population.key().as_bytes(), b"\0", &ordered, source.as_bytes()].concat()
+}
