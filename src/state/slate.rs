@@ -59,7 +59,8 @@ impl SlateStore {
         let name = path.to_string();
         let cache_id = xxh3_64(name.as_bytes());
         let builder = Db::builder(path, objects).with_settings(settings).with_db_cache(cache, cache_id);
-        let db = patiently(&name, "opened", builder.build()).await?;
+        let opening = Box::pin(builder.build());
+        let db = patiently(&name, "opened", opening).await?;
         let store = Self { db, path: name, unflushed: AtomicU64::new(0) };
         store.check_format().await?;
         Ok(store)
@@ -175,10 +176,10 @@ async fn patiently<T>(
 ) -> Result<T, StateError> {
     futures::pin_mut!(work);
     loop {
-        match tokio::time::timeout(PATIENCE, &mut work).await {
-            Ok(done) => return done.map_err(|error| state_error(path, action, &error)),
-            Err(_) => tracing::warn!(path, action, "state is waiting for its object store"),
+        if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+            return done.map_err(|error| state_error(path, action, &error));
         }
+        tracing::warn!(path, action, "state is waiting for its object store");
     }
 }
 
@@ -237,8 +238,8 @@ fn compaction() -> CompactorOptions {
 
 fn garbage_collection(on_folder: bool) -> GarbageCollectorOptions {
     let after = |minutes: u64| {
-        let interval = Some(Duration::from_secs(5 * 60));
-        Some(GarbageCollectorDirectoryOptions { interval, min_age: Duration::from_secs(minutes * 60), dry_run: false })
+        let interval = Some(Duration::from_mins(5));
+        Some(GarbageCollectorDirectoryOptions { interval, min_age: Duration::from_mins(minutes), dry_run: false })
     };
     GarbageCollectorOptions {
         wal_options: after(5),
