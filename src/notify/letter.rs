@@ -41,7 +41,7 @@ fn text(alert: &Alert) -> String {
     let mut text = one_line(&alert.summary, LONGEST_LINE);
     text.push_str("\n\n");
     let mut field = |name: &str, value: &str| {
-        let _ = writeln!(text, "{:<12}{}", format!("{name}:"), one_line(value, LONGEST_LINE));
+        let _ = writeln!(text, "{:<13}{}", format!("{name}:"), one_line(value, LONGEST_LINE));
     };
     field("State", alert.state.name());
     field("Severity", alert.severity.name());
@@ -208,10 +208,10 @@ mod tests {
         assert_eq!(mail.id, "<00c0ffee.1000.firing@plimsoll>");
         assert_eq!(mail.in_reply_to, None);
         for line in [
-            "Model:      car_loan",
-            "Version:    1",
-            "Segment:    region=eu",
-            "Since:      1970-01-01T00:00:01Z (event time)",
+            "Model:       car_loan",
+            "Version:     1",
+            "Segment:     region=eu",
+            "Since:       1970-01-01T00:00:01Z (event time)",
             "  window: start 2019-03-31, size 7d",
             "    - feature car_value, psi 0.3123, p_value 1.20e-9",
             "  plimsoll sql \"SELECT * FROM alerts WHERE fingerprint = '00c0ffee'\"",

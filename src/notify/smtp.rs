@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -58,7 +58,6 @@ impl SmtpMailer {
             .date(UNIX_EPOCH + Duration::from_millis(millis))
             .message_id(Some(mail.id))
             .subject(mail.subject)
-            .header(ContentType::TEXT_PLAIN)
             // RFC 3834: keeps holiday notices from answering.
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
@@ -70,7 +69,7 @@ impl SmtpMailer {
         for receiver in &self.to {
             message = message.to(receiver.clone());
         }
-        message.body(mail.text).map_err(|error| MailError::Refused(error.to_string()))
+        message.singlepart(SinglePart::plain(mail.text)).map_err(|error| MailError::Refused(error.to_string()))
     }
 }
 
@@ -236,6 +235,7 @@ mod tests {
         let formatted = String::from_utf8(message.formatted()).unwrap();
         let (headers, body) = formatted.split_once("\r\n\r\n").unwrap();
         assert!(headers.contains("Message-ID: <f.1.resolved@plimsoll>"), "{headers}");
+        assert!(headers.contains("MIME-Version: 1.0"));
         assert!(headers.contains("In-Reply-To: <f.1.firing@plimsoll>"));
         assert!(headers.contains("Auto-Submitted: auto-generated"));
         assert!(headers.contains("Date: Thu, 01 Jan 1970"));
