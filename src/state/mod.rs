@@ -1,7 +1,11 @@
 //! The state port: one store per (role, partition), on an object store, with atomic and fenced writes.
 
 mod memory;
+mod root;
 mod slate;
+
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,12 +13,12 @@ use bytes::Bytes;
 use crate::clock::Span;
 
 pub use memory::MemoryStore;
-pub use slate::{StateRoot, StateSettings};
+pub use root::{StateRoot, StateSettings};
 
 /// A change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// With a time to live the row disappears by itself.
+    /// With a time to live the row disappears by itself, at some time after it: a reader that cares compares times.
     Put {
         key: Vec<u8>,
         value: Vec<u8>,

@@ -1,10 +1,256 @@
 //! SlateDB on an object store.
-#[derive(Clone, Debug)]
-pub struct StateSettings {
-    /// `file:///path` or `s3://bucket/prefix`.
-    pub url: String,
-    /// Memory of the block cache that all partitions share, in bytes.
-    pub cache: u64,
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use slatedb::config::{
+    CompactionWorkerOptions, CompactorOptions, FlushOptions, FlushType, GarbageCollectorDirectoryOptions,
+    GarbageCollectorOptions, PutOptions, ScanOptions, Settings, SizeTieredCompactionSchedulerOptions, Ttl,
+};
+use slatedb::db_cache::DbCache;
+use slatedb::object_store::ObjectStore;
+use slatedb::object_store::path::Path;
+use slatedb::{CloseReason, Db, Error, ErrorKind, WriteBatch};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{StateError, Store, Write};
+use crate::clock::Span;
+
+/// One SlateDB database: the state of one partition of one role.
+pub(super) struct SlateStore {
+    db: Db,
+    path: String,
+    /// Writes since the memtable was last flushed.
+    unflushed: AtomicU64,
 }
-#[derive(Debug)]
-pub struct StateRoot;
+
+/// The version of how rows are written that this build reads and writes.
+const FORMAT: u32 = 1;
+const FORMAT_KEY: &[u8] = b"meta/format";
+
+/// A folder must survive a power cut as a bucket does: without it, files that were renamed into place may be empty.
+pub(super) const FSYNC: bool = true;
+
+const MIB: usize = 1024 * 1024;
+
+/// Small tables keep little in memory; many of them may wait for the next compaction.
+const L0_TABLES: usize = 32;
+
+/// Reads of one [`Store::get_many`] that run at a time.
+const CONCURRENT_READS: usize = 64;
+
+/// Each durable write is a log object of its own; opening reads those since the last flush of the memtable.
+const WRITES_PER_MEMTABLE: u64 = 512;
+
+/// The object store is asked again for as long as it does not answer; how often that is said.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl SlateStore {
+    pub(super) async fn open(
+        path: Path,
+        settings: Settings,
+        objects: Arc<dyn ObjectStore>,
+        cache: Arc<dyn DbCache>,
+    ) -> Result<Self, StateError> {
+        let name = path.to_string();
+        let cache_id = xxh3_64(name.as_bytes());
+        let builder = Db::builder(path, objects).with_settings(settings).with_db_cache(cache, cache_id);
+        let opening = Box::pin(builder.build());
+        let db = patiently(&name, "opened", opening).await?;
+        let store = Self { db, path: name, unflushed: AtomicU64::new(0) };
+        store.check_format().await?;
+        Ok(store)
+    }
+
+    async fn check_format(&self) -> Result<(), StateError> {
+        let Some(value) = self.get(FORMAT_KEY).await? else {
+            return self.write(vec![Write::put(FORMAT_KEY, FORMAT.to_string())]).await;
+        };
+        let found: Option<u32> = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+        let Some(found) = found else {
+            let reason = format!("its format version is {:?}", String::from_utf8_lossy(&value));
+            return Err(StateError::Corrupt { path: self.path.clone(), reason });
+        };
+        if found > FORMAT {
+            return Err(StateError::NewerFormat { path: self.path.clone(), found, known: FORMAT });
+        }
+        Ok(())
+    }
+
+    /// SlateDB panics on an empty key, so it is refused here.
+    fn batch(&self, writes: Vec<Write>) -> Result<WriteBatch, StateError> {
+        let mut batch = WriteBatch::new();
+        for write in writes {
+            let (Write::Put { key, .. } | Write::Delete { key }) = &write;
+            if key.is_empty() {
+                let reason = "a key is empty".to_owned();
+                return Err(StateError::Storage { path: self.path.clone(), action: "written", reason });
+            }
+            match write {
+                Write::Put { key, value, ttl } => {
+                    let options = PutOptions { ttl: time_to_live(ttl) };
+                    batch.put_bytes_with_options(key.into(), value.into(), &options);
+                }
+                Write::Delete { key } => batch.delete(key),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Keeps the log short, so that opening stays fast and old log objects can be collected.
+    async fn flush_memtable_sometimes(&self) -> Result<(), StateError> {
+        if self.unflushed.fetch_add(1, Ordering::Relaxed) + 1 < WRITES_PER_MEMTABLE {
+            return Ok(());
+        }
+        self.unflushed.store(0, Ordering::Relaxed);
+        let flush = self.db.flush_with_options(FlushOptions { flush_type: FlushType::MemTable });
+        patiently(&self.path, "flushed", flush).await
+    }
+}
+
+#[async_trait]
+impl Store for SlateStore {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StateError> {
+        patiently(&self.path, "read", self.db.get(key)).await
+    }
+
+    async fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, StateError> {
+        // In key order, so that neighbours share the blocks that are read.
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by(|a, b| keys[*a].cmp(&keys[*b]));
+        let reads = stream::iter(order)
+            .map(|index| async move { self.get(&keys[index]).await.map(|value| (index, value)) })
+            .buffer_unordered(CONCURRENT_READS);
+        let mut values = vec![None; keys.len()];
+        futures::pin_mut!(reads);
+        while let Some((index, value)) = reads.try_next().await? {
+            values[index] = value;
+        }
+        Ok(values)
+    }
+
+    async fn scan(&self, from: &[u8], to: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StateError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let options = ScanOptions::default().with_read_ahead_bytes(MIB);
+        let scan = async {
+            let mut rows = Vec::new();
+            let mut found = self.db.scan_with_options(from..to, &options).await?;
+            while let Some(row) = found.next().await? {
+                rows.push((row.key, row.value));
+            }
+            Ok(rows)
+        };
+        patiently(&self.path, "read", scan).await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let batch = self.batch(writes)?;
+        let write = async {
+            let written = self.db.write(batch).await?;
+            self.db.flush().await?;
+            written.await_durable().await
+        };
+        patiently(&self.path, "written", write).await?;
+        self.flush_memtable_sometimes().await
+    }
+
+    async fn close(&self) -> Result<(), StateError> {
+        patiently(&self.path, "closed", self.db.close()).await
+    }
+}
+
+/// Waits for the object store as long as it takes, and says so meanwhile.
+async fn patiently<T>(
+    path: &str,
+    action: &'static str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, StateError> {
+    futures::pin_mut!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+            return done.map_err(|error| state_error(path, action, &error));
+        }
+        tracing::warn!(path, action, "state is waiting for its object store");
+    }
+}
+
+fn state_error(path: &str, action: &'static str, error: &Error) -> StateError {
+    let path = path.to_owned();
+    match error.kind() {
+        ErrorKind::Closed(CloseReason::Fenced) => StateError::Fenced { path },
+        ErrorKind::Data => StateError::Corrupt { path, reason: error.to_string() },
+        _ => StateError::Storage { path, action, reason: error.to_string() },
+    }
+}
+
+fn time_to_live(ttl: Option<Span>) -> Ttl {
+    match ttl {
+        Some(span) => Ttl::ExpireAfterMillis(u64::try_from(span.millis()).unwrap_or(0)),
+        None => Ttl::NoExpiry,
+    }
+}
+
+/// A process has about ten of these databases open, in less than 300 MiB with everything else.
+pub(super) fn settings(on_folder: bool) -> Settings {
+    Settings {
+        // Every write flushes the log itself: nothing is left for a timer.
+        flush_interval: None,
+        manifest_poll_interval: Duration::from_secs(5),
+        l0_sst_size_bytes: 2 * MIB,
+        max_unflushed_bytes: 8 * MIB,
+        l0_max_ssts: L0_TABLES,
+        l0_max_ssts_per_key: L0_TABLES,
+        l0_flush_parallelism: 1,
+        compactor_options: Some(compaction()),
+        garbage_collector_options: Some(garbage_collection(on_folder)),
+        ..Settings::default()
+    }
+}
+
+fn compaction() -> CompactorOptions {
+    CompactorOptions {
+        max_concurrent_compactions: 1,
+        scheduler_options: SizeTieredCompactionSchedulerOptions {
+            max_compaction_sources: L0_TABLES / 2,
+            ..SizeTieredCompactionSchedulerOptions::default()
+        }
+        .into(),
+        worker: Some(CompactionWorkerOptions {
+            max_concurrent_compactions: 1,
+            max_sst_size: 32 * MIB,
+            max_fetch_tasks: 2,
+            bytes_to_fetch: MIB / 2,
+            max_subcompactions: 1,
+            ..CompactionWorkerOptions::default()
+        }),
+        ..CompactorOptions::default()
+    }
+}
+
+fn garbage_collection(on_folder: bool) -> GarbageCollectorOptions {
+    let after = |minutes: u64| {
+        let interval = Some(Duration::from_mins(5));
+        Some(GarbageCollectorDirectoryOptions { interval, min_age: Duration::from_mins(minutes), dry_run: false })
+    };
+    GarbageCollectorOptions {
+        wal_options: after(5),
+        compacted_options: after(5),
+        manifest_options: after(60),
+        compactions_options: after(60),
+        // A fence must outlive any writer that was suspended before it noticed; it is an empty object.
+        wal_fence_options: after(30 * 24 * 60),
+        detach_options: None,
+        // Folders know no conditional overwrite, and without it SlateDB would delete nothing there.
+        boundary_files_enabled: !on_folder,
+        ..GarbageCollectorOptions::default()
+    }
+}
