@@ -477,7 +477,7 @@ proptest! {
         let decoded = decode(&mut decoder(), &[&with_features(&format!(r#"{{"value":{number},"range":{number}}}"#))]);
         if expected.is_finite() {
             let rows = PredictionRows::new(&decoded.batches[0].rows).unwrap();
-            prop_assert_eq!(rows.numeric(0).unwrap().value(0).to_bits(), expected.to_bits());
+            prop_assert_eq!(rows.numeric(0).unwrap().iter().collect::<Vec<_>>(), [Some(expected)]);
         } else {
             prop_assert_eq!(decoded.rejected[0].reason, Reason::NotFinite);
         }
