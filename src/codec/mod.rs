@@ -6,8 +6,8 @@
 
 mod columns;
 mod envelope;
-mod mapping;
 mod ipc;
+mod mapping;
 mod outcomes;
 mod panes;
 mod prediction;
@@ -20,10 +20,10 @@ mod schema;
 mod time;
 
 pub use envelope::DecodeLimits;
-pub use mapping::{Pointer, PointerError};
 pub use ipc::{from_ipc, to_ipc};
-pub use panes::{Accepted, Group, anchored_rows, by_pane};
+pub use mapping::{Pointer, PointerError};
 pub use outcomes::{OutcomeDecoder, OutcomeModel};
+pub use panes::{Accepted, Group, anchored_rows, by_pane};
 pub use predictions::{DecoderModel, PredictionDecoder, SchemaMode};
 pub use rejection::Rejection;
 pub use rows::{FeatureColumn, OutcomeRows, PredictionRows};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, StringArray};
 
-use crate::clock::Timestamp;
 use super::{FeatureColumn, FeatureSchema, PredictionRows};
+use crate::clock::Timestamp;
 use crate::event::{IdHash, Population};
 use crate::model::Model;
 use crate::profile::{LABEL_COLUMN, Reference, Rows, SCORE_COLUMN, Values};

@@ -171,12 +171,17 @@ impl Alerts {
         Ok(())
     }
 
-    pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>, outgoing: &mut Vec<Outgoing>) -> Result<(), RoleError> {
+    pub(super) fn checkpoint(
+        &mut self,
+        writes: &mut Vec<Write>,
+        outgoing: &mut Vec<Outgoing>,
+    ) -> Result<(), RoleError> {
         outgoing.append(&mut self.outgoing);
         for fingerprint in std::mem::take(&mut self.changed) {
             let Some(record) = self.records.get(&fingerprint) else { continue };
             let key = [PREFIX, fingerprint.as_str().as_bytes()].concat();
-            let value = serde_json::to_vec(&(&fingerprint, record)).map_err(|error| RoleError::Failed(error.to_string()))?;
+            let value =
+                serde_json::to_vec(&(&fingerprint, record)).map_err(|error| RoleError::Failed(error.to_string()))?;
             writes.push(Write::put(key, value));
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 mod alerts;
 pub mod checks;
+mod judge;
 mod machine;
 mod panes;
 mod raw;

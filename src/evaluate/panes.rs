@@ -126,11 +126,7 @@ impl PaneStore {
     }
 
     /// Forgets the panes of `model` that start before `oldest`, and returns the partials that are gone.
-    pub(super) fn expire(
-        &mut self,
-        model: &str,
-        oldest: Timestamp,
-    ) -> Vec<(Population, Timestamp, SourcePartition)> {
+    pub(super) fn expire(&mut self, model: &str, oldest: Timestamp) -> Vec<(Population, Timestamp, SourcePartition)> {
         let mut expired = Vec::new();
         for (population, panes) in self.index.iter_mut().filter(|(population, _)| population.model == model) {
             let kept = panes.split_off(&oldest);

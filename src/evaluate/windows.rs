@@ -76,6 +76,14 @@ impl Windows {
         }
     }
 
+    /// Finds the open windows again after a restart.
+    pub(super) fn restore_open(&mut self, model: &Model, population: &Population, pane: Timestamp) {
+        for size in &model.windows {
+            let frames = size.starts_at(pane).map(|start| Frame { population: population.clone(), size: *size, start });
+            self.open.extend(frames.filter(|frame| !self.closed.contains_key(frame)));
+        }
+    }
+
     /// Windows of `model` to report now, those that end first in front: open ones that `watermark` has passed, and
     /// changed ones.
     pub(super) fn due(&mut self, model: &Model, watermark: Timestamp) -> Vec<Frame> {
@@ -102,7 +110,11 @@ impl Windows {
     }
 
     /// Numbers a report and keeps it; none when it says nothing new.
-    pub(super) fn close(&mut self, frame: &Frame, mut report: WindowReport) -> Result<Option<Arc<WindowReport>>, RoleError> {
+    pub(super) fn close(
+        &mut self,
+        frame: &Frame,
+        mut report: WindowReport,
+    ) -> Result<Option<Arc<WindowReport>>, RoleError> {
         let known = self.closed.get(frame);
         let at_close = known.map_or(report.predictions, |known| known.predictions_at_close);
         report.late = report.predictions.saturating_sub(at_close);

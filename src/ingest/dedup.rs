@@ -29,13 +29,8 @@ struct Chunk(Vec<(IdHash, Timestamp)>);
 
 impl RecentIds {
     pub(super) async fn restore(model: &str, within: Span, store: &dyn Store) -> Result<Self, RoleError> {
-        let mut recent = Self {
-            model: model.to_owned(),
-            within,
-            seen: HashMap::new(),
-            fresh: Vec::new(),
-            chunks: BTreeMap::new(),
-        };
+        let mut recent =
+            Self { model: model.to_owned(), within, seen: HashMap::new(), fresh: Vec::new(), chunks: BTreeMap::new() };
         let prefix = recent.prefix();
         for (key, value) in store.scan(&prefix, &prefix_end(&prefix)).await? {
             let Chunk(ids) = decode(&value)?;
@@ -65,7 +60,11 @@ impl RecentIds {
     }
 
     /// Stores the new ids and drops those that no event after `watermark` can repeat.
-    pub(super) fn checkpoint(&mut self, watermark: Option<Timestamp>, writes: &mut Vec<Write>) -> Result<(), RoleError> {
+    pub(super) fn checkpoint(
+        &mut self,
+        watermark: Option<Timestamp>,
+        writes: &mut Vec<Write>,
+    ) -> Result<(), RoleError> {
         let fresh = std::mem::take(&mut self.fresh);
         if let Some(newest) = fresh.iter().map(|(_, time)| *time).max() {
             let sequence = self.chunks.last_key_value().map_or(0, |(last, _)| last + 1);

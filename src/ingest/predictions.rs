@@ -185,8 +185,9 @@ impl PredictionMachine {
 
     fn send_raw(&mut self, model: &Model, batch: &ModelBatch, accepted: &[Accepted]) -> Result<(), RoleError> {
         let indices = accepted.iter().map(|accepted| u32::try_from(accepted.row).unwrap_or(u32::MAX)).collect();
-        let selected = take_record_batch(&batch.rows, &arrow::array::UInt32Array::from_iter_values::<Vec<u32>>(indices))
-            .map_err(|error| RoleError::Failed(error.to_string()))?;
+        let selected =
+            take_record_batch(&batch.rows, &arrow::array::UInt32Array::from_iter_values::<Vec<u32>>(indices))
+                .map_err(|error| RoleError::Failed(error.to_string()))?;
         let (Some(first), Some(last)) = (accepted.first(), accepted.last()) else { return Ok(()) };
         let record = PaneRecord::Raw(RawRows {
             model: model.name.clone(),

@@ -56,8 +56,7 @@ impl Entry {
                 });
             }
             JoinRowKind::Outcome { label } => {
-                let outcome =
-                    OutcomeHalf { time: row.time, label: label.clone(), place: (source.clone(), row.offset) };
+                let outcome = OutcomeHalf { time: row.time, label: label.clone(), place: (source.clone(), row.offset) };
                 let is_later = |known: &OutcomeHalf| (outcome.time, &outcome.place) > (known.time, &known.place);
                 if self.outcome.as_ref().is_none_or(is_later) {
                     self.outcome = Some(outcome);

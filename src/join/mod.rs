@@ -54,6 +54,3 @@ impl JoinRole {
         self.models.iter().map(|model| (model.name.clone(), twice(model))).collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

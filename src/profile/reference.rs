@@ -19,6 +19,8 @@ pub struct Reference {
     pub rows: u64,
     /// Event times of the first and last row, when they have times.
     pub times: Option<(Timestamp, Timestamp)>,
+    /// Taken from the stream, so that outcomes of its rows may still come.
+    pub from_stream: bool,
     pub anchors: Anchors,
     pub whole: ReferencePopulation,
     /// By `feature=value`.
@@ -41,6 +43,7 @@ pub struct ReferenceBuilder {
     columns: Vec<(String, Column)>,
     outcomes: Vec<Option<String>>,
     times: Option<(Timestamp, Timestamp)>,
+    from_stream: bool,
     rows: usize,
 }
 
@@ -102,8 +105,16 @@ impl ReferenceBuilder {
             columns,
             outcomes: Vec::new(),
             times: None,
+            from_stream: false,
             rows: 0,
         }
+    }
+
+    /// Says that the rows are those of the stream itself.
+    #[must_use]
+    pub fn from_stream(mut self) -> Self {
+        self.from_stream = true;
+        self
     }
 
     #[must_use]
@@ -157,7 +168,15 @@ impl ReferenceBuilder {
             .into_iter()
             .map(|(segment, selected)| (segment, self.population(&anchors, &rows, &selected)))
             .collect();
-        Reference { model: self.model, rows: self.rows as u64, times: self.times, anchors, whole, segments }
+        Reference {
+            model: self.model,
+            rows: self.rows as u64,
+            times: self.times,
+            from_stream: self.from_stream,
+            anchors,
+            whole,
+            segments,
+        }
     }
 
     fn population(&self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) -> ReferencePopulation {

@@ -58,20 +58,19 @@ impl std::fmt::Debug for RunnerSettings {
 ///
 /// After a failure everything is closed and opened again from the store, with growing pauses: what was not in the
 /// store is read once more.
-pub fn run(role: &dyn Role, settings: &RunnerSettings, runtime: &Handle, consumer: &dyn Fn() -> Result<Consumer, BusError>) {
+pub fn run(
+    role: &dyn Role,
+    settings: &RunnerSettings,
+    runtime: &Handle,
+    consumer: &dyn Fn() -> Result<Consumer, BusError>,
+) {
     let mut pause = BACKOFF.0;
     while !settings.shutdown.is_cancelled() {
         settings.telemetry.report(role.name(), Health::Starting);
         let started = settings.clock.now();
         let outcome = consumer().map_err(RunError::from).and_then(|consumer| {
-            let mut running = Running {
-                role,
-                settings,
-                runtime,
-                consumer,
-                partitions: BTreeMap::new(),
-                checkpointed: started,
-            };
+            let mut running =
+                Running { role, settings, runtime, consumer, partitions: BTreeMap::new(), checkpointed: started };
             running.follow()
         });
         let Err(error) = outcome else { return };

@@ -52,6 +52,12 @@ impl Watermarks {
         self.sources.insert(watermark.source.clone(), watermark);
     }
 
+    /// What [`Watermarks::advance`] last said.
+    #[must_use]
+    pub const fn combined(&self) -> Option<Timestamp> {
+        self.combined
+    }
+
     pub fn sources(&self) -> impl Iterator<Item = &SourceWatermark> {
         self.sources.values()
     }

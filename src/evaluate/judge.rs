@@ -1,0 +1,171 @@
+//! What a window's report means: drift, decay, failed checks, and a retraining request.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::alerts::{Cause, Raised, window_evidence};
+use super::checks::{Check, CheckOutcome, When};
+use super::machine::EvaluateMachine;
+use super::retraining::{self, describe};
+use super::trace::Standing;
+use crate::event::{Population, Severity, Verdict, WindowReport};
+use crate::model::Model;
+use crate::query::Snapshot;
+use crate::runner::RoleError;
+
+impl EvaluateMachine {
+    pub(super) async fn judge(
+        &mut self,
+        model: &Model,
+        report: &WindowReport,
+        snapshot: &Snapshot,
+    ) -> Result<(), RoleError> {
+        self.judge_drift(model, report)?;
+        self.judge_decay(model, report)?;
+        if report.population.segment.is_some() {
+            return Ok(());
+        }
+        for check in self.checks.checks().to_vec() {
+            if check.applies_to(report) && (check.when == When::Revision || report.revision == 1) {
+                self.judge_check(&check, report, snapshot).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_drift(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
+        let cause = Cause { kind: "drift", subject: "", severity: Severity::Warning, windows: model.drift.windows };
+        let raised = self.alerts.note(&cause, report, drift_verdicts(report));
+        if self.is_told_by_the_whole(&cause, &report.population) {
+            return Ok(());
+        }
+        self.alerts.settle(&cause, report, &raised, || drift_evidence(report, &raised))
+    }
+
+    fn judge_decay(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
+        let cause =
+            Cause { kind: "decay", subject: "", severity: Severity::Critical, windows: model.performance.windows };
+        let raised = self.alerts.note(&cause, report, vec![("performance".to_owned(), decay_verdict(model, report))]);
+        if self.is_told_by_the_whole(&cause, &report.population) {
+            return Ok(());
+        }
+        self.alerts.settle(&cause, report, &raised, || decay_evidence(report))?;
+        if report.population.segment.is_some() {
+            return Ok(());
+        }
+        if let Standing::Bad { since } = self.alerts.standing(&raised.fingerprint, model.retraining.windows) {
+            let alerts = self.alerts.firing(&report.population);
+            let topics = &self.topics.predictions;
+            if let Some(request) = self.requests.ask(model, report, since, alerts, &self.panes, topics) {
+                tracing::info!(model = request.model, version = request.version, reason = request.reason, "retraining");
+                self.outgoing.push(retraining::record(&self.topics.retraining, &request)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_check(
+        &mut self,
+        check: &Check,
+        report: &WindowReport,
+        snapshot: &Snapshot,
+    ) -> Result<(), RoleError> {
+        let outcome = self.checks.run(check, snapshot, report).await;
+        let failing =
+            Cause { kind: "check", subject: &check.name, severity: check.severity, windows: check.windows_for };
+        let broken = Cause { kind: "check_error", subject: &check.name, severity: Severity::Warning, windows: 1 };
+        let failed = match &outcome {
+            CheckOutcome::Passed => Some(false),
+            CheckOutcome::Failed { .. } => Some(true),
+            // What cannot run has not passed: the verdict stays what it was, and an alert of its own says so.
+            CheckOutcome::Broken { .. } => None,
+        };
+        let is_broken = matches!(outcome, CheckOutcome::Broken { .. });
+        let raised = self.alerts.note(&failing, report, vec![("rows".to_owned(), failed)]);
+        self.alerts.settle(&failing, report, &raised, || check_evidence(check, report, &outcome))?;
+        let raised = self.alerts.note(&broken, report, vec![("run".to_owned(), Some(is_broken))]);
+        self.alerts.settle(&broken, report, &raised, || check_evidence(check, report, &outcome))
+    }
+
+    /// One cause, one alert: what the whole population's alert says already is not said again for a segment.
+    fn is_told_by_the_whole(&self, cause: &Cause<'_>, population: &Population) -> bool {
+        if population.segment.is_none() {
+            return false;
+        }
+        let whole = Population { segment: None, ..population.clone() };
+        self.alerts.is_open(cause, &whole) && !self.alerts.is_open(cause, population)
+    }
+}
+
+/// Per feature: drifted by any deciding method, judged and fine, or not judged.
+fn drift_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
+    let mut verdicts: BTreeMap<&str, Option<bool>> = BTreeMap::new();
+    for row in report.drift.iter().filter(|row| row.decides) {
+        let verdict = verdicts.entry(&row.feature).or_default();
+        *verdict = match (*verdict, row.verdict) {
+            (_, Verdict::Drift) => Some(true),
+            (known, Verdict::Insufficient) => known,
+            (known, _) => known.or(Some(false)),
+        };
+    }
+    verdicts.into_iter().map(|(feature, verdict)| (feature.to_owned(), verdict)).collect()
+}
+
+/// Decayed in any watched metric, judged and fine, or not judged.
+fn decay_verdict(model: &Model, report: &WindowReport) -> Option<bool> {
+    let watched = report.performance.iter().filter(|row| model.performance.drops.contains_key(&row.metric));
+    let judged: Vec<Verdict> =
+        watched.map(|row| row.verdict).filter(|verdict| *verdict != Verdict::Insufficient).collect();
+    if judged.is_empty() { None } else { Some(judged.contains(&Verdict::Decay)) }
+}
+
+fn drift_evidence(report: &WindowReport, raised: &Raised) -> (String, serde_json::Value) {
+    let rows: Vec<_> = report.drifted().collect();
+    let mut named: Vec<String> = rows
+        .iter()
+        .map(|row| format!("{} ({} {:.3})", row.feature, row.method, row.statistic.unwrap_or_default()))
+        .collect();
+    if named.is_empty() {
+        named.clone_from(&raised.parts);
+    }
+    let summary = format!("distribution differs from the reference: {}", named.join(", "));
+    let evidence = json!({
+        "window": window_evidence(report),
+        "features": rows,
+        "worst": rows.iter().max_by(|a, b| a.statistic.unwrap_or(0.0).total_cmp(&b.statistic.unwrap_or(0.0))).map(|row| &row.feature),
+    });
+    (summary, evidence)
+}
+
+fn decay_evidence(report: &WindowReport) -> (String, serde_json::Value) {
+    let decayed: Vec<_> = report.performance.iter().filter(|row| row.verdict == Verdict::Decay).collect();
+    let named: Vec<String> = decayed.iter().map(|row| describe(row)).collect();
+    let summary = format!("performance fell below the reference: {}", named.join(", "));
+    let evidence = json!({
+        "window": window_evidence(report),
+        "performance": decayed,
+        "label_coverage": report.label_coverage,
+    });
+    (summary, evidence)
+}
+
+fn check_evidence(check: &Check, report: &WindowReport, outcome: &CheckOutcome) -> (String, serde_json::Value) {
+    let window = window_evidence(report);
+    match outcome {
+        CheckOutcome::Broken { error } => (
+            format!("check {} cannot run: {error}", check.name),
+            json!({ "window": window, "check": check.name, "error": error.to_string(), "code": error.code() }),
+        ),
+        CheckOutcome::Failed { rows, sample } => {
+            let what = check.description.as_deref().unwrap_or(&check.name);
+            (
+                format!("check {} failed: {what}", check.name),
+                json!({ "window": window, "check": check.name, "rows": rows, "sample": sample }),
+            )
+        }
+        CheckOutcome::Passed => {
+            (format!("check {} passed", check.name), json!({ "window": window, "check": check.name }))
+        }
+    }
+}

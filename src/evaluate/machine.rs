@@ -1,0 +1,252 @@
+//! The machine of one partition of `plimsoll.panes`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::EvaluateRole;
+use super::alerts::Alerts;
+use super::checks::CheckRunner;
+use super::panes::PaneStore;
+use super::raw::RawStore;
+use super::retraining::Requests;
+use super::windows::Windows;
+use crate::bus::{Outgoing, Records, Topics};
+use crate::clock::Timestamp;
+use crate::event::{Population, SourcePartition, WindowReport};
+use crate::model::Model;
+use crate::performance::BinaryCounts;
+use crate::profile::{Reference, decode, encode};
+use crate::query::Snapshot;
+use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
+use crate::state::{Store, Write};
+use crate::window::{Frame, PaneKey, PanePartial, PaneRecord, Watermarks, partial_key, report};
+
+const WATERMARKS: &[u8] = b"meta/watermarks";
+
+pub(super) struct EvaluateMachine {
+    pub(super) models: BTreeMap<String, Model>,
+    pub(super) topics: Topics,
+    pub(super) checks: CheckRunner,
+    pub(super) panes: PaneStore,
+    pub(super) alerts: Alerts,
+    pub(super) requests: Requests,
+    pub(super) outgoing: Vec<Outgoing>,
+    source: SourcePartition,
+    pane_topic: PaneTopic,
+    references: References,
+    windows: Windows,
+    raw: RawStore,
+    watermarks: BTreeMap<String, Watermarks>,
+    /// Whether anything came since the last checkpoint.
+    moved: bool,
+}
+
+impl EvaluateMachine {
+    pub(super) async fn open(
+        role: &EvaluateRole,
+        source: &SourcePartition,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, RoleError> {
+        let models: BTreeMap<String, Model> =
+            role.models.iter().map(|model| (model.name.clone(), model.clone())).collect();
+        let watermarks = store.get(WATERMARKS).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
+        let panes = PaneStore::open(Arc::clone(&store)).await?;
+        let mut windows = Windows::open(store.as_ref()).await?;
+        for (population, start) in panes.starts() {
+            if let Some(model) = models.get(&population.model) {
+                windows.restore_open(model, population, start);
+            }
+        }
+        Ok(Self {
+            models,
+            topics: role.topics.clone(),
+            checks: role.checks.clone(),
+            alerts: Alerts::open(&role.topics.alerts, store.as_ref()).await?,
+            requests: Requests::open(store.as_ref()).await?,
+            outgoing: Vec::new(),
+            source: source.clone(),
+            pane_topic: role.panes.clone(),
+            references: role.references.clone(),
+            raw: RawStore::open(Arc::clone(&store)).await?,
+            panes,
+            windows,
+            watermarks,
+            moved: true,
+        })
+    }
+
+    fn take_partial(&mut self, partial: PanePartial) -> Result<(), RoleError> {
+        let PaneKey { population, start } = partial.key.clone();
+        let Some(model) = self.models.get(&population.model) else { return Ok(()) };
+        if self.panes.put(partial)? {
+            self.windows.touch(model, &population, start);
+        }
+        Ok(())
+    }
+
+    /// Turns raw rows into a reference once there are enough, and counts them once there is one.
+    async fn settle_raw(&mut self) -> Result<(), RoleError> {
+        for model in self.models.values() {
+            if self.references.get(&model.name).is_none()
+                && let Some(reference) = self.raw.build(model).await?
+            {
+                self.outgoing.push(Outgoing {
+                    topic: self.topics.references.clone(),
+                    key: Some(model.name.clone().into_bytes()),
+                    payload: Some(encode(&reference)?),
+                    ..Outgoing::default()
+                });
+                self.references.set(reference);
+            }
+        }
+        for model in self.models.values() {
+            let Some(reference) = self.references.get(&model.name) else { continue };
+            for partial in self.raw.count(model, &reference, &self.panes).await? {
+                let PaneKey { population, start } = partial.key.clone();
+                if self.panes.put(partial)? {
+                    self.windows.touch(model, &population, start);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports every window of one model that is due, those that end first in front.
+    async fn report_due(
+        &mut self,
+        model: &Model,
+        reference: &Reference,
+        watermark: Timestamp,
+    ) -> Result<(), RoleError> {
+        let mut due = self.windows.due(model, watermark).into_iter().peekable();
+        while let Some(first) = due.next() {
+            // Windows that end together are reported together, so that a check sees all segments of its window.
+            let mut frames = vec![first];
+            while let Some(frame) = due.next_if(|frame| frame.end() == frames[0].end()) {
+                frames.push(frame);
+            }
+            let mut reports = Vec::new();
+            for frame in frames {
+                reports.extend(self.report(model, reference, &frame, watermark).await?);
+            }
+            let snapshot = Snapshot { windows: self.windows.history(&model.name), ..Snapshot::default() };
+            for report in reports {
+                self.judge(model, &report, &snapshot).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(
+        &mut self,
+        model: &Model,
+        reference: &Reference,
+        frame: &Frame,
+        watermark: Timestamp,
+    ) -> Result<Option<Arc<WindowReport>>, RoleError> {
+        let contents = self.panes.compose(&frame.population, frame.start, frame.end()).await?;
+        let normal = self.normal_outcomes(model, reference, &frame.population).await?;
+        let report = report(model, reference, normal.as_ref(), frame, &contents, watermark);
+        let Some(report) = self.windows.close(frame, report)? else { return Ok(None) };
+        self.outgoing.push(Outgoing {
+            topic: self.topics.windows.clone(),
+            key: Some(report.key().into_bytes()),
+            payload: Some(serde_json::to_vec(&*report).map_err(|error| RoleError::Failed(error.to_string()))?),
+            ..Outgoing::default()
+        });
+        Ok(Some(report))
+    }
+
+    /// The reference's performance: its own outcomes, or, for a reference taken from the stream, those that have come
+    /// for its events since.
+    async fn normal_outcomes(
+        &self,
+        model: &Model,
+        reference: &Reference,
+        population: &Population,
+    ) -> Result<Option<BinaryCounts>, RoleError> {
+        let Some(normal) = reference.population(population.segment.as_deref()) else { return Ok(None) };
+        if normal.outcomes.is_some() {
+            return Ok(normal.outcomes.clone());
+        }
+        let Some((first, last)) = reference.times.filter(|_| reference.from_stream) else { return Ok(None) };
+        let to = last.floor(model.pane).plus(model.pane);
+        let contents = self.panes.compose(population, first.floor(model.pane), to).await?;
+        let wanted = model.performance.min_coverage * contents.profile.predictions as f64;
+        let enough = contents.outcomes.outcomes > 0 && contents.outcomes.outcomes as f64 >= wanted;
+        Ok(enough.then_some(contents.outcomes))
+    }
+
+    /// Forgets what lies beyond the retention, here and on the compacted topic.
+    fn expire(&mut self, model: &Model, watermark: Timestamp) {
+        let oldest = watermark.minus(model.retention);
+        self.windows.expire(&model.name, oldest);
+        let longest = model.windows.iter().map(|size| size.length).max().unwrap_or_default();
+        for (population, start, source) in self.panes.expire(&model.name, oldest.minus(longest)) {
+            let key = partial_key(&PaneKey { population, start }, &source);
+            self.outgoing.push(Outgoing {
+                topic: self.pane_topic.name.clone(),
+                partition: Some(self.source.partition),
+                key: Some(key.into_bytes()),
+                ..Outgoing::default()
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl Machine for EvaluateMachine {
+    async fn apply(&mut self, records: &Records, _now: Timestamp) -> Result<(), RoleError> {
+        self.moved = true;
+        for record in records.iter() {
+            // A tombstone is our own: the pane was forgotten here before.
+            let Some(payload) = record.payload else { continue };
+            let decoded = decode::<PaneRecord>(payload).map_err(|error| RoleError::Record {
+                source_partition: self.source.clone(),
+                offset: record.offset,
+                reason: error.to_string(),
+            })?;
+            match decoded {
+                PaneRecord::Partial(partial) => self.take_partial(partial)?,
+                PaneRecord::Watermark(watermark) => {
+                    self.watermarks.entry(watermark.model.clone()).or_default().update(watermark);
+                }
+                PaneRecord::Raw(raw) => self.raw.push(raw)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, _now: Timestamp) -> Result<Checkpoint, RoleError> {
+        let mut checkpoint = Checkpoint::default();
+        if !std::mem::take(&mut self.moved) {
+            return Ok(checkpoint);
+        }
+        self.settle_raw().await?;
+        for model in self.models.clone().values() {
+            let Some(reference) = self.references.get(&model.name) else {
+                // Its windows wait for the reference, so look again even if nothing comes.
+                self.moved = true;
+                continue;
+            };
+            let watermarks = self.watermarks.entry(model.name.clone()).or_default();
+            let before = watermarks.combined();
+            let Some(watermark) = watermarks.advance(&self.topics.predictions) else { continue };
+            self.windows.mature(model, before, watermark);
+            self.report_due(model, &reference, watermark).await?;
+            if before != Some(watermark) {
+                self.expire(model, watermark);
+            }
+        }
+        self.raw.checkpoint(&mut checkpoint.writes)?;
+        self.panes.checkpoint(&mut checkpoint.writes);
+        self.windows.checkpoint(&mut checkpoint.writes);
+        checkpoint.outgoing.append(&mut self.outgoing);
+        self.alerts.checkpoint(&mut checkpoint.writes, &mut checkpoint.outgoing)?;
+        checkpoint.writes.push(Write::put(WATERMARKS, encode(&self.watermarks)?));
+        checkpoint.writes.push(self.requests.store()?);
+        Ok(checkpoint)
+    }
+}

@@ -1,0 +1,216 @@
+//! Rows of models without anchors: kept until there are enough for a reference, then counted like all others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+
+use super::panes::PaneStore;
+use crate::clock::Timestamp;
+use crate::codec::{Accepted, FeatureColumn, FeatureSchema, PredictionRows, anchored_rows, by_pane, column, from_ipc};
+use crate::event::{IdHash, SourcePartition, key_of};
+use crate::model::{FeatureKind, Model, ReferenceSource};
+use crate::profile::{Profile, Reference, ReferenceBuilder, Values, decode, encode};
+use crate::runner::RoleError;
+use crate::state::{Store, Write, prefix_end};
+use crate::window::{PaneCounts, PanePartial, RawRows};
+
+const PREFIX: &[u8] = b"raw/";
+const HIGH_WATER: &[u8] = b"meta/raw_high_water";
+
+pub(super) struct RawStore {
+    store: Arc<dyn Store>,
+    /// Rows kept, by model.
+    rows: BTreeMap<String, u64>,
+    /// Last offset taken of each source partition, by model.
+    high_water: BTreeMap<String, BTreeMap<SourcePartition, i64>>,
+    pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    moved: bool,
+}
+
+impl RawStore {
+    pub(super) async fn open(store: Arc<dyn Store>) -> Result<Self, RoleError> {
+        let mut rows: BTreeMap<String, u64> = BTreeMap::new();
+        for (_, value) in store.scan(PREFIX, &prefix_end(PREFIX)).await? {
+            let raw: RawRows = decode(&value)?;
+            *rows.entry(raw.model).or_default() += raw.rows;
+        }
+        let high_water = store.get(HIGH_WATER).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
+        Ok(Self { store, rows, high_water, pending: BTreeMap::new(), moved: false })
+    }
+
+    /// Keeps rows that were not seen before.
+    pub(super) fn push(&mut self, raw: RawRows) -> Result<(), RoleError> {
+        let taken = self.high_water.entry(raw.model.clone()).or_default().entry(raw.source.clone()).or_insert(i64::MIN);
+        if raw.offsets.1 <= *taken {
+            return Ok(());
+        }
+        *taken = raw.offsets.1;
+        self.moved = true;
+        *self.rows.entry(raw.model.clone()).or_default() += raw.rows;
+        let key =
+            [PREFIX, key_of(&[&raw.model, &raw.source.to_string()]).as_bytes(), b"/", &raw.offsets.0.to_be_bytes()];
+        self.pending.insert(key.concat(), Some(encode(&raw)?));
+        Ok(())
+    }
+
+    /// The reference of the first rows in event time, once there are as many as the model asks for.
+    pub(super) async fn build(&self, model: &Model) -> Result<Option<Reference>, RoleError> {
+        let ReferenceSource::First(wanted) = model.reference else { return Ok(None) };
+        if self.rows.get(&model.name).copied().unwrap_or(0) < wanted {
+            return Ok(None);
+        }
+        let mut batches = Vec::new();
+        for (_, raw) in self.kept(&model.name).await? {
+            batches.extend(from_ipc(&raw.ipc).map_err(failed)?);
+        }
+        let schema = schema_of(&batches);
+        let mut builder =
+            ReferenceBuilder::new(&model.name, &model.positive, &model.segments, schema.columns()).from_stream();
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let earliest = earliest_rows(&batches, wanted)?;
+        for batch in &earliest {
+            add_to_builder(&mut builder, &schema, batch)?;
+        }
+        tracing::info!(model = model.name, rows = builder.rows(), "reference built from the first events");
+        Ok(Some(builder.build(0)))
+    }
+
+    /// Counts the kept rows of a model into partials of their own and forgets them.
+    pub(super) async fn count(
+        &mut self,
+        model: &Model,
+        reference: &Reference,
+        panes: &PaneStore,
+    ) -> Result<Vec<PanePartial>, RoleError> {
+        if self.rows.remove(&model.name).is_none() {
+            return Ok(Vec::new());
+        }
+        let anchors = &reference.anchors;
+        let mut partials: BTreeMap<_, PanePartial> = BTreeMap::new();
+        for (row_key, raw) in self.kept(&model.name).await? {
+            let topic = format!("raw:{}", raw.source.topic);
+            let source = SourcePartition { topic, partition: raw.source.partition };
+            for batch in from_ipc(&raw.ipc).map_err(failed)? {
+                let rows = PredictionRows::new(&batch).map_err(failed)?;
+                let schema = schema_of(std::slice::from_ref(&batch));
+                let columns = anchored_rows(reference, &schema, &rows);
+                for (key, group) in by_pane(model, reference, &schema, &rows, &all_rows(&rows, raw.offsets)) {
+                    let slot = (key.clone(), source.clone());
+                    if !partials.contains_key(&slot) {
+                        let known = panes.get(&key.population, key.start, &source).await?;
+                        let counts = known.unwrap_or_else(|| PaneCounts::Predictions(Profile::empty(anchors)));
+                        let source = source.clone();
+                        let partial = PanePartial { key, source, epoch: anchors.epoch, offsets: raw.offsets, counts };
+                        partials.insert(slot.clone(), partial);
+                    }
+                    if let Some(partial) = partials.get_mut(&slot)
+                        && let PaneCounts::Predictions(profile) = &mut partial.counts
+                    {
+                        profile.count(anchors, &columns, &group.rows);
+                        partial.offsets.0 = partial.offsets.0.min(raw.offsets.0);
+                        partial.offsets.1 = partial.offsets.1.max(raw.offsets.1);
+                    }
+                }
+            }
+            self.pending.insert(row_key, None);
+        }
+        Ok(partials.into_values().collect())
+    }
+
+    pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>) -> Result<(), RoleError> {
+        for (key, value) in std::mem::take(&mut self.pending) {
+            writes.push(match value {
+                Some(value) => Write::put(key, value),
+                None => Write::delete(key),
+            });
+        }
+        if std::mem::take(&mut self.moved) {
+            writes.push(Write::put(HIGH_WATER, encode(&self.high_water)?));
+        }
+        Ok(())
+    }
+
+    async fn kept(&self, model: &str) -> Result<Vec<(Vec<u8>, RawRows)>, RoleError> {
+        let prefix = [PREFIX, key_of(&[model]).as_bytes(), b"/"].concat();
+        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        for (key, value) in self.store.scan(&prefix, &prefix_end(&prefix)).await? {
+            rows.insert(key.to_vec(), value.to_vec());
+        }
+        for (key, value) in self.pending.range(prefix.clone()..prefix_end(&prefix)) {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        rows.into_iter().map(|(key, bytes)| Ok((key, decode(&bytes)?))).collect()
+    }
+}
+
+/// The features of all batches, each with the kind it had first.
+fn schema_of(batches: &[RecordBatch]) -> FeatureSchema {
+    let columns = batches.iter().flat_map(|batch| {
+        let schema = batch.schema();
+        let fields = schema.fields().iter().skip(column::FEATURES);
+        let kind = |numeric: bool| if numeric { FeatureKind::Numeric } else { FeatureKind::Categorical };
+        fields.map(|field| (field.name().clone(), kind(field.data_type().is_numeric()))).collect::<Vec<_>>()
+    });
+    FeatureSchema::new(columns)
+}
+
+/// The `wanted` rows with the smallest event times, one batch per input batch that has any.
+fn earliest_rows(batches: &[RecordBatch], wanted: usize) -> Result<Vec<RecordBatch>, RoleError> {
+    let mut places: Vec<(i64, usize, u32)> = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let rows = PredictionRows::new(batch).map_err(failed)?;
+        places.extend(rows.time().values().iter().zip(0..).map(|(time, row)| (*time, index, row)));
+    }
+    places.sort_unstable();
+    places.truncate(wanted);
+    let mut selected: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for (_, batch, row) in places {
+        selected.entry(batch).or_default().push(row);
+    }
+    let take =
+        |(index, rows): (usize, Vec<u32>)| take_record_batch(&batches[index], &UInt32Array::from(rows)).map_err(failed);
+    selected.into_iter().map(take).collect()
+}
+
+fn add_to_builder(
+    builder: &mut ReferenceBuilder,
+    schema: &FeatureSchema,
+    batch: &RecordBatch,
+) -> Result<(), RoleError> {
+    let rows = PredictionRows::new(batch).map_err(failed)?;
+    let own = schema_of(std::slice::from_ref(batch));
+    let feature = |name: &String| match own.position(name).and_then(|position| rows.features().get(position)) {
+        Some(FeatureColumn::Numeric(array)) => Values::numeric(array),
+        Some(FeatureColumn::Categorical(array)) => Values::categorical(array),
+        None => Values::Absent,
+    };
+    let features = schema.columns().iter().map(|(name, _)| feature(name));
+    let prediction = [Values::categorical(rows.label()), Values::numeric(rows.score())];
+    let values: Vec<Values<'_>> = features.chain(prediction).collect();
+    builder.add(rows.len(), &values, None, &times(rows.time()));
+    Ok(())
+}
+
+fn times(array: &Int64Array) -> Vec<Timestamp> {
+    array.values().iter().map(|millis| Timestamp::from_millis(*millis)).collect()
+}
+
+fn all_rows(rows: &PredictionRows<'_>, offsets: (i64, i64)) -> Vec<Accepted> {
+    (0..rows.len())
+        .map(|row| Accepted {
+            row,
+            id: IdHash::of(rows.id().value(row)),
+            time: Timestamp::from_millis(rows.time().value(row)),
+            offset: offsets.1,
+        })
+        .collect()
+}
+
+fn failed(error: impl std::fmt::Display) -> RoleError {
+    RoleError::Failed(error.to_string())
+}
