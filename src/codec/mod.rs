@@ -1,5 +1,6 @@
 //! Decoding: events from JSON into Arrow, data sets from files.
 
+pub mod files;
 mod rejection;
 
 pub use rejection::Rejection;
