@@ -24,8 +24,10 @@ const TICK: Duration = Duration::from_millis(50);
 /// A century, which an [`Instant`] can still hold.
 const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Where events go; returns when the broker has acknowledged them all.
+/// Where events go.
 pub trait Publish: Sync {
+    /// Hands the records to the client before it first waits, so that calls in flight together keep their order, and
+    /// returns when the broker has acknowledged all of them.
     fn publish(&self, records: Vec<Outgoing>) -> impl Future<Output = Result<(), BusError>> + Send;
 }
 

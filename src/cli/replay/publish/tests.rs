@@ -12,7 +12,6 @@ struct Broker {
 
 impl Publish for Broker {
     async fn publish(&self, records: Vec<Outgoing>) -> Result<(), BusError> {
-        tokio::task::yield_now().await;
         let refused = self.refuses.map(|id| Some(id.as_bytes().to_vec()));
         if refused.is_some_and(|key| records.iter().any(|record| record.key == key)) {
             return Err(BusError::Produce { topic: "predictions".into(), reason: "too large".into() });
@@ -21,6 +20,7 @@ impl Publish for Broker {
         if let Some(stop) = &self.stops {
             stop.cancel();
         }
+        tokio::task::yield_now().await;
         Ok(())
     }
 }
@@ -57,7 +57,7 @@ async fn every_event_goes_to_its_topic_in_order_with_its_id_as_key() {
     .await
     .unwrap();
 
-    assert_eq!(broker.keys(), (0..2_500).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert!(broker.keys().into_iter().eq((0..2_500).map(|number| number.to_string())));
     let batches = broker.batches.lock().unwrap();
     assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 1_000, 500]);
     assert_eq!((batches[0][0].topic.as_str(), batches[0][1].topic.as_str()), ("predictions", "outcomes"));

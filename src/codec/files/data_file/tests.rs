@@ -65,7 +65,7 @@ fn two_columns_of_one_name_are_refused() {
 }
 
 #[test]
-fn a_csv_value_of_another_type_than_inferred_names_its_line() {
+fn a_csv_value_of_another_type_than_inferred_names_its_row() {
     let mut content = "id,x\n".to_owned();
     for _ in 0..INFERENCE_ROWS {
         content.push_str("1,2\n");
@@ -74,7 +74,7 @@ fn a_csv_value_of_another_type_than_inferred_names_its_line() {
     let (_folder, path) = file_with("late.csv", &content);
     let file = DataFile::open(&path).unwrap();
     let error = file.batches(1_000).unwrap().find_map(Result::err).unwrap().to_string();
-    assert!(error.contains("late.csv") && error.contains("10002") && error.contains("two"), "{error}");
+    assert!(error.contains("late.csv") && error.contains("line 10001") && error.contains("two"), "{error}");
 }
 
 #[test]
