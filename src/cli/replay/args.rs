@@ -14,7 +14,8 @@ use crate::model::Columns;
 ///
 /// Each row becomes a prediction event; where its outcome is known, an outcome event follows it by the delay. Columns
 /// that are no id, time, prediction, outcome or version and are not ignored are features. Values stay what they are;
-/// infinite numbers, which JSON has not, are sent as null.
+/// infinite numbers, which JSON has not, are sent as null. A file that is not in the order of time is sorted in memory,
+/// up to 1 GiB.
 #[derive(Args, Clone, Debug)]
 pub struct ReplayArgs {
     /// Parquet (.parquet), CSV (.csv) or NDJSON (.ndjson, .jsonl), one row per prediction

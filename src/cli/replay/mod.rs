@@ -25,6 +25,7 @@ pub async fn run<P: Publish>(args: ReplayArgs, settings: &Settings, producer: &P
     let topics = ReplayTopics::of(&settings.bus)?;
     let replay = open(&args, model)?;
     let bar = progress_bar(&args, replay.predictions())?;
+    let survey = *replay.survey();
     let mut events = replay.events()?;
 
     let stop = stop_on_ctrl_c();
@@ -39,6 +40,9 @@ pub async fn run<P: Publish>(args: ReplayArgs, settings: &Settings, producer: &P
     bar.finish_and_clear();
 
     let published = published.with_context(|| stopped_at(&last))?;
+    if published.events() == 0 && !published.stopped {
+        bail!("no event lies within the given limits: the predictions run from {} to {}", survey.first, survey.last);
+    }
     if !args.quiet {
         report(&args, &published, &events, started.elapsed().as_secs_f64());
     }
@@ -50,12 +54,7 @@ fn open(args: &ReplayArgs, model: &Model) -> anyhow::Result<Replay> {
     let model = Model { columns: args.columns(&model.columns), ..model.clone() };
     let predictions = DataFile::open(&args.file)?;
     let outcomes = args.outcomes.as_deref().map(DataFile::open).transpose()?;
-    let replay = Replay::new(predictions, outcomes, &model, args.options())?;
-    if replay.predictions() == 0 {
-        let survey = replay.survey();
-        bail!("no row lies in the range: the file runs from {} to {}", survey.first, survey.last);
-    }
-    Ok(replay)
+    Ok(Replay::new(predictions, outcomes, &model, args.options())?)
 }
 
 fn find_model<'a>(name: &str, models: &'a [Model]) -> anyhow::Result<&'a Model> {

@@ -22,7 +22,7 @@ const BATCHES_IN_FLIGHT: usize = 4;
 const TICK: Duration = Duration::from_millis(50);
 
 /// A century, which an [`Instant`] can still hold.
-const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+const FAR: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Where events go.
 pub trait Publish: Sync {

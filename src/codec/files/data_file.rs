@@ -115,9 +115,9 @@ impl DataFile {
         if !matches!(self.format, Format::Csv) {
             return self;
         }
-        let as_text = |field: &Arc<Field>| match names.contains(&field.name().as_str()) {
-            true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
-            false => Arc::clone(field),
+        let as_text = |field: &Arc<Field>| {
+            let named = names.contains(&field.name().as_str());
+            if named { Arc::new(Field::new(field.name(), DataType::Utf8, true)) } else { Arc::clone(field) }
         };
         self.schema = Arc::new(Schema::new(self.schema.fields().iter().map(as_text).collect::<Vec<_>>()));
         self

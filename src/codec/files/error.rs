@@ -28,7 +28,7 @@ pub enum FileError {
     Column { file: String, column: String, row: Option<u64>, reason: String },
     #[error(
         "data file '{file}' is not in the order of its column '{column}' and too large to be sorted in memory (more than \
-         {limit} bytes): sort it first"
+         {} MiB): sort it first", limit >> 20
     )]
     Unsorted { file: String, column: String, limit: usize },
 }
@@ -80,13 +80,16 @@ impl ColumnError {
 
 impl fmt::Display for MissingColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hint = self.nearest.as_ref().map(|nearest| format!("did you mean '{nearest}'?"));
+        let remedy = self.role.map(|role| format!("set {}", role.remedy()));
         match self.role {
-            Some(role) => write!(f, "no column '{}' for the {role} (set {})", self.name, role.remedy())?,
+            Some(role) => write!(f, "no column '{}' for the {role}", self.name)?,
             None => write!(f, "no column '{}', which model.features names", self.name)?,
         }
-        match &self.nearest {
-            Some(nearest) => write!(f, ", did you mean '{nearest}'?"),
-            None => Ok(()),
+        match (hint, remedy) {
+            (None, None) => Ok(()),
+            (Some(advice), None) | (None, Some(advice)) => write!(f, " ({advice})"),
+            (Some(hint), Some(remedy)) => write!(f, " ({hint} if not, {remedy})"),
         }
     }
 }

@@ -59,7 +59,7 @@ fn a_reference_must_have_the_columns_and_features_that_the_configuration_names()
 
     let specs = BTreeMap::from([("car_valu".to_owned(), FeatureSpec::default())]);
     let error = DataColumns::resolve("r.csv", &loans().schema(), &model.columns, &specs, &required).unwrap_err();
-    assert!(error.to_string().contains("no column 'car_valu', which model.features names, did you mean 'car_value'?"));
+    assert!(error.to_string().contains("no column 'car_valu', which model.features names (did you mean 'car_value'?)"));
 }
 
 #[test]

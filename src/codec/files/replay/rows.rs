@@ -18,7 +18,7 @@ pub const SORT_LIMIT_BYTES: usize = 1 << 30;
 
 #[derive(Debug)]
 pub(super) enum Rows {
-    InOrder { reader: Reader, current: Option<(Arc<PredictionBatch>, usize)> },
+    InOrder { reader: Box<Reader>, current: Option<(Arc<PredictionBatch>, usize)> },
     Sorted { batches: Vec<Arc<PredictionBatch>>, order: vec::IntoIter<Place> },
 }
 
@@ -59,7 +59,11 @@ impl Rows {
     /// `sorted` says that the rows are in the order of their times already.
     pub(super) fn open(dataset: Dataset, task: Task, options: &ReplayOptions, sorted: bool) -> Result<Self, FileError> {
         let reader = Reader::open(dataset, task, options)?;
-        if sorted { Ok(Self::InOrder { reader, current: None }) } else { Self::sort(reader, SORT_LIMIT_BYTES) }
+        if sorted {
+            Ok(Self::InOrder { reader: Box::new(reader), current: None })
+        } else {
+            Self::sort(reader, SORT_LIMIT_BYTES)
+        }
     }
 
     fn sort(mut reader: Reader, limit: usize) -> Result<Self, FileError> {
