@@ -6,6 +6,7 @@
 
 mod columns;
 mod envelope;
+pub mod files;
 mod ipc;
 mod mapping;
 mod outcomes;
