@@ -4,11 +4,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::{ApiState, Problem, SqlFormat, SqlProblem};
+
+/// Tells that rows were left out; the formats have no place for it.
+const TRUNCATED: HeaderName = HeaderName::from_static("plimsoll-truncated");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +29,12 @@ pub(super) async fn answer(
     let sql = sql_of(&headers, &body).map_err(IntoResponse::into_response)?;
     let answer = state.parts.sql.query(state.snapshot(), sql, format).await;
     let answer = answer.map_err(|problem| failed(problem).into_response())?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static(format.content_type()))], answer.body).into_response())
+    let mut response = answer.body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    if answer.truncated {
+        response.headers_mut().insert(TRUNCATED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 /// The first format of `Accept` that there is; weights are not looked at.

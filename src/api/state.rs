@@ -69,6 +69,8 @@ pub enum SqlFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlAnswer {
     pub body: Vec<u8>,
+    /// Whether rows were left out because there were too many.
+    pub truncated: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

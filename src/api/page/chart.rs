@@ -119,12 +119,12 @@ impl Frame {
         }
     }
 
-    /// A horizontal line over the whole width, with its name at the left end.
+    /// A horizontal line over the whole width, with its name at the right end, where the latest windows are.
     pub(super) fn mark(&self, value: f64, class: &str, name: &str) -> Markup {
         let y = self.y(value);
         html! {
             line class=(class) x1=(Pixel(LEFT)) x2=(Pixel(WIDTH - RIGHT)) y1=(Pixel(y)) y2=(Pixel(y)) {}
-            text.(class) x=(Pixel(LEFT + 4.0)) y=(Pixel(y - 4.0)) { (name) }
+            text.(class) x=(Pixel(WIDTH - RIGHT - 4.0)) y=(Pixel(y - 4.0)) text-anchor="end" { (name) }
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let frame = Frame::new(&[at(0)], (0.893, 0.951), Scale::Linear);
         assert_eq!(frame.value_ticks(), [0.9, 0.92, 0.94]);
         let frame = Frame::new(&[at(0)], (0.0, 0.6), Scale::SquareRoot);
-        assert_eq!(frame.value_ticks(), [0.0, 0.02, 0.1, 0.2, 0.5]);
+        assert_eq!(frame.value_ticks(), [0.0, 0.01, 0.05, 0.2, 0.5]);
     }
 
     #[test]

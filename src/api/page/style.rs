@@ -53,6 +53,7 @@ path { fill:none; stroke-linejoin:round; stroke-linecap:round; }
 path.calm { stroke:var(--calm); stroke-width:1.3; } path.line { stroke-width:2; }
 path.band { fill:var(--c2); fill-opacity:.16; stroke:none; }
 line.threshold { stroke:var(--bad); stroke-dasharray:6 4; } svg text.threshold { fill:var(--bad); }
+svg text.threshold, svg text.reference { paint-order:stroke; stroke:var(--card); stroke-width:3px; }
 line.reference { stroke:var(--quiet); stroke-dasharray:6 4; }
 .c0 { --c:var(--c0); } .c1 { --c:var(--c1); } .c2 { --c:var(--c2); } .c3 { --c:var(--c3); } .c4 { --c:var(--c4); }
 .c5 { --c:var(--c5); } .more { --c:var(--more); } .calm { --c:var(--calm); } .decayed { --c:var(--bad); }

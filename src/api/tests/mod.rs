@@ -49,7 +49,7 @@ impl Sql for Echo {
         match sql.as_str() {
             "nonsense" => Err(SqlProblem::Refused { code: "sql_syntax".into(), detail: "expected SELECT".into() }),
             "slow" => Err(SqlProblem::TimedOut { detail: "the query took longer than 10s".into() }),
-            _ => Ok(SqlAnswer { body: format!("{format:?} {sql}").into_bytes() }),
+            _ => Ok(SqlAnswer { body: format!("{format:?} {sql}").into_bytes(), truncated: sql.ends_with('3') }),
         }
     }
 }
