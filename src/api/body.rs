@@ -113,12 +113,12 @@ fn first_line_is_whole(text: &str) -> bool {
 
 fn array(text: &str) -> Result<Vec<&str>, BodyError> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let elements = reader.deserialize_seq(Elements).map_err(malformed)?;
-    reader.end().map_err(malformed)?;
+    let elements = reader.deserialize_seq(Elements).map_err(|error| malformed(&error))?;
+    reader.end().map_err(|error| malformed(&error))?;
     if elements.len() > MAX_EVENTS { Err(BodyError::TooMany) } else { Ok(elements) }
 }
 
-fn malformed(error: serde_json::Error) -> BodyError {
+fn malformed(error: &serde_json::Error) -> BodyError {
     // The visitor stops reading there, so that a hostile array cannot fill the memory.
     if error.to_string().contains(TOO_MANY) { BodyError::TooMany } else { BodyError::Malformed(error.to_string()) }
 }

@@ -10,6 +10,9 @@ use crate::query::Snapshot;
 /// Versions and variants shown per model and size; without a bound every deployment would add series for ever.
 const MAX_POPULATIONS: usize = 20;
 
+/// Windows by version and variant.
+type Populations<'a> = BTreeMap<(&'a str, &'a str), &'a Arc<WindowReport>>;
+
 /// The last closed window of everybody, per model, size, version and variant: models by name, sizes from the
 /// smallest, newest window first. Models that are no longer configured are left out.
 pub(super) fn latest_closed(snapshot: &Snapshot) -> Vec<&Arc<WindowReport>> {
@@ -23,7 +26,7 @@ pub(super) fn latest_labelled(snapshot: &Snapshot) -> Vec<&Arc<WindowReport>> {
 
 fn latest(snapshot: &Snapshot, wanted: impl Fn(&WindowReport) -> bool) -> Vec<&Arc<WindowReport>> {
     let configured: HashSet<&str> = snapshot.models.iter().map(|row| row.model.as_str()).collect();
-    let mut newest: BTreeMap<(&str, WindowSize), BTreeMap<(&str, &str), &Arc<WindowReport>>> = BTreeMap::new();
+    let mut newest: BTreeMap<(&str, WindowSize), Populations<'_>> = BTreeMap::new();
     let closed = closed_of_everybody(snapshot)
         .filter(|window| configured.contains(window.population.model.as_str()) && wanted(window));
     for window in closed {

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,9 +13,12 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// What is read of an error that something else than a handler wrote.
 const LARGEST_DETAIL: usize = 4_096;
 
-/// What went wrong with one request.
+/// What went wrong with one request. Boxed, so that a `Result` of a handler stays small.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     status: StatusCode,
     code: String,
     detail: String,
@@ -38,7 +41,13 @@ struct Document<'a> {
 impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), detail: detail.into(), members: Map::new(), headers: HeaderMap::new() }
+        Self(Box::new(Parts {
+            status,
+            code: code.to_owned(),
+            detail: detail.into(),
+            members: Map::new(),
+            headers: HeaderMap::new(),
+        }))
     }
 
     #[must_use]
@@ -56,7 +65,7 @@ impl Problem {
     pub fn unauthorized() -> Self {
         let detail = "send the configured token: Authorization: Bearer <token>";
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-        problem.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"plimsoll\""));
+        problem.0.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"plimsoll\""));
         problem
     }
 
@@ -64,29 +73,30 @@ impl Problem {
     #[must_use]
     pub fn unavailable(code: &str, detail: impl Into<String>, retry_after_seconds: u32) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-        problem.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+        problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
         problem
     }
 
     #[must_use]
     pub fn with(mut self, member: &str, value: Value) -> Self {
-        self.members.insert(member.to_owned(), value);
+        self.0.members.insert(member.to_owned(), value);
         self
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Parts { status, code, detail, members, headers } = *self.0;
         let document = Document {
             r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: &self.code,
-            members: &self.members,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &detail,
+            code: &code,
+            members: &members,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
-        let mut response = (self.status, self.headers, body).into_response();
+        let mut response = (status, headers, body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response
     }
@@ -112,8 +122,8 @@ pub(super) async fn problems_only(request: Request, next: Next) -> Response {
         _ => ("internal", said),
     };
     let mut problem = Problem::new(status, code, detail);
-    problem.headers = headers;
-    problem.headers.remove(HeaderName::from(CONTENT_LENGTH));
+    problem.0.headers = headers;
+    problem.0.headers.remove(CONTENT_LENGTH);
     problem.into_response()
 }
 

@@ -1,5 +1,7 @@
 //! The frame of a time chart: scales, ticks and paths. Colours come from the page's style sheet.
 
+use std::fmt::Write;
+
 use maud::{Markup, PreEscaped, Render, html};
 
 use super::text;
@@ -38,7 +40,8 @@ pub(super) struct Pixel(pub f64);
 
 impl Render for Pixel {
     fn render_to(&self, buffer: &mut String) {
-        buffer.push_str(&format!("{:.1}", self.0));
+        // Writing to a string does not fail.
+        let _ = write!(buffer, "{:.1}", self.0);
     }
 }
 
@@ -77,7 +80,7 @@ impl Frame {
                 pen = 'M';
                 continue;
             };
-            path.push_str(&format!("{pen}{:.1} {:.1}", self.x(*at), self.y(value)));
+            let _ = write!(path, "{pen}{:.1} {:.1}", self.x(*at), self.y(value));
             pen = 'L';
         }
         path
