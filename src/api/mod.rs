@@ -1,5 +1,32 @@
 //! HTTP: events in, tables and the first page out.
+//!
+//! Handlers see the bus and the query engine through [`EventSink`] and [`Sql`], and everything they show through the
+//! [`View`], so that no request waits for a topic to be read.
 
+mod body;
+mod events;
+mod exposition;
+mod guard;
+mod health;
+mod latest;
+mod metrics;
+mod page;
+mod problem;
+mod router;
+#[cfg(test)]
+mod samples;
+mod server;
 mod settings;
+mod sql;
+mod state;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod view;
 
+pub use problem::Problem;
+pub use router::router;
+pub use server::{ApiError, bind, serve, serve_on};
 pub use settings::HttpSettings;
+pub use state::{ApiParts, ApiState, EventSink, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem};
+pub use view::{TailSource, View, ViewError, ViewHandle, ViewLimits, ViewTopic, follow};

@@ -1,0 +1,103 @@
+//! Who may ask: the bearer token, and protection from other people's web pages.
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq;
+
+use super::{ApiState, Problem};
+
+/// Probes and scrapers come without a token.
+const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// Refuses requests without the configured token.
+pub(super) async fn require_token(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let Some(token) = &state.parts.settings.token else {
+        return next.run(request).await;
+    };
+    if OPEN.contains(&request.uri().path()) || bearer(request.headers()).is_some_and(|shown| same(shown, token)) {
+        return next.run(request).await;
+    }
+    Problem::unauthorized().into_response()
+}
+
+/// Refuses what a browser sends on behalf of another site's page. A page cannot hide its `Origin` when it posts.
+/// A name that an attacker's DNS points at the loopback address passes that test, so without a token a listener on
+/// the loopback address answers to loopback names only.
+pub(super) async fn refuse_other_sites(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = text(headers, &HOST);
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if !reads && headers.contains_key(ORIGIN) && !is_own(text(headers, &ORIGIN), host) {
+        let detail = "this request comes from a web page of another site, which is not allowed";
+        return Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail).into_response();
+    }
+    let settings = &state.parts.settings;
+    let guarded = settings.token.is_none() && settings.listen.ip().is_loopback();
+    if guarded && !OPEN.contains(&request.uri().path()) && host.is_some_and(|host| !is_loopback(host)) {
+        let detail = "without http.token a listener on the loopback address answers to localhost only; set http.token";
+        return Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail).into_response();
+    }
+    next.run(request).await
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn same(shown: &str, token: &str) -> bool {
+    shown.as_bytes().ct_eq(token.as_bytes()).into()
+}
+
+/// Whether `origin` (`scheme://host[:port]`) is the host that was asked.
+fn is_own(origin: Option<&str>, host: Option<&str>) -> bool {
+    let (Some(origin), Some(host)) = (origin, host) else {
+        return false;
+    };
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let plain = |name: &str| name.strip_suffix(default_port).unwrap_or(name).to_ascii_lowercase();
+    plain(authority) == plain(host)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_own_when_host_and_port_agree() {
+        assert!(is_own(Some("http://localhost:8080"), Some("localhost:8080")));
+        assert!(is_own(Some("https://Plimsoll.example"), Some("plimsoll.example:443")));
+        assert!(!is_own(Some("http://evil.example"), Some("localhost:8080")));
+        assert!(!is_own(Some("http://localhost:3000"), Some("localhost:8080")));
+        assert!(!is_own(Some("null"), Some("localhost:8080")));
+    }
+
+    #[test]
+    fn loopback_names_are_localhost_and_loopback_addresses() {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "127.8.9.1"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["localhost.evil.example:8080", "evil.example", "10.0.0.1:8080", "[fe80::1]"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

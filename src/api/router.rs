@@ -1,0 +1,53 @@
+//! Paths and the layers around them.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use super::{ApiState, events, exposition, guard, health, metrics, page, problem, sql, tables};
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All of HTTP. Layers run from the last to the first: every answer is traced and measured, and every error is a
+/// problem document.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/", get(page::first_page))
+        .route("/v1/predictions", post(events::predictions))
+        .route("/v1/outcomes", post(events::outcomes))
+        .route("/v1/models", get(tables::models))
+        .route("/v1/models/{model}", get(tables::model))
+        .route("/v1/models/{model}/windows", get(tables::windows))
+        .route("/v1/alerts", get(tables::alerts))
+        .route("/v1/retraining", get(tables::retraining))
+        .route("/v1/sql", post(sql::answer))
+        .route("/metrics", get(exposition::answer))
+        .route("/livez", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(problem::not_found)
+        .with_state(state.clone())
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(state.parts.settings.max_body))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(from_fn_with_state(state.clone(), guard::require_token))
+        .layer(from_fn_with_state(state.clone(), guard::refuse_other_sites))
+        .layer(from_fn(problem::problems_only))
+        .layer(from_fn_with_state(state, metrics::measure))
+        .layer(from_fn(no_sniffing))
+        .layer(TraceLayer::new_for_http())
+}
+
+async fn no_sniffing(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

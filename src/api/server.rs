@@ -1,0 +1,52 @@
+//! The listener, and its orderly end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{ApiState, HttpSettings, router};
+
+/// How long requests that are under way may take after the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("http cannot listen on {listen}: {reason}; stop what uses this address or set http.listen to another one")]
+    Listen { listen: SocketAddr, reason: String },
+    #[error("http on {listen} failed: {reason}")]
+    Serve { listen: SocketAddr, reason: String },
+}
+
+/// Takes the configured address; its port 0 becomes a free port, which the listener tells.
+pub async fn bind(settings: &HttpSettings) -> Result<TcpListener, ApiError> {
+    let listen = settings.listen;
+    TcpListener::bind(listen).await.map_err(|error| ApiError::Listen { listen, reason: error.to_string() })
+}
+
+/// Answers requests until `shutdown`, then finishes those under way.
+pub async fn serve(settings: &HttpSettings, state: ApiState, shutdown: CancellationToken) -> Result<(), ApiError> {
+    let listener = bind(settings).await?;
+    serve_on(listener, state, shutdown).await
+}
+
+/// [`serve`] on a listener that is already bound.
+pub async fn serve_on(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> Result<(), ApiError> {
+    let configured = state.parts.settings.listen;
+    let listen = listener.local_addr().unwrap_or(configured);
+    info!(%listen, "http is listening");
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        outcome = server => outcome.map_err(|error| ApiError::Serve { listen, reason: error.to_string() }),
+        () = overdue => {
+            warn!(%listen, "http requests did not end in time and were cut off");
+            Ok(())
+        }
+    }
+}
