@@ -1,5 +1,320 @@
 //! Reading as a member of a consumer group.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use super::client::{self, ANSWER, Link};
+use super::cursors::{Cursors, Jump, Taken};
+use super::{BusError, BusSettings, Records};
+use crate::event::SourcePartition;
+use crate::telemetry::Telemetry;
+
+/// What one poll returns at most, in bytes of keys and payloads; a single record may be larger.
+pub(super) const LARGEST_POLL: usize = 8 * 1024 * 1024;
+
+/// Fetching that neither waits a second when its queue is full, as librdkafka does, nor takes much memory.
+pub(super) const FETCHING: [(&str, &str); 6] = [
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.queue.backoff.ms", "50"),
+    ("fetch.message.max.bytes", "4194304"),
+    ("fetch.max.bytes", "8388608"),
+    ("queued.min.messages", "100000"),
+    ("queued.max.messages.kbytes", "16384"),
+];
+
+/// The embedded broker frees a dead member's partitions only after this.
+const EMBEDDED: [(&str, &str); 2] = [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")];
+
+const REQUIRED: [(&str, &str); 3] =
+    [("enable.auto.commit", "false"), ("auto.offset.reset", "earliest"), ("partition.assignment.strategy", "range")];
+
+/// What a poll brings.
 #[derive(Debug)]
-pub struct Consumer;
-#[derive(Debug)]
-pub struct Polled;
+pub enum Polled {
+    /// Consecutive records per source partition.
+    Records(Vec<(SourcePartition, Records)>),
+    /// To be answered by [`Consumer::assign`], also when it is empty: the group has more members than partitions.
+    Assigned(Vec<SourcePartition>),
+    /// All partitions are taken away; to be answered by [`Consumer::unassign`].
+    Revoked(Vec<SourcePartition>),
+    Idle,
+}
+
+/// One member of a group. It belongs on a thread of its own: polling blocks.
+pub struct Consumer {
+    client: BaseConsumer<Member>,
+    group: String,
+    topics: Vec<String>,
+    embedded: bool,
+    cursors: Cursors,
+}
+
+/// Hears of rebalances, and keeps them until the next poll: state must be closed before partitions go and opened
+/// before they come.
+struct Member {
+    link: Link,
+    events: Mutex<VecDeque<Polled>>,
+    closing: AtomicBool,
+}
+
+impl Consumer {
+    /// Joins `group`; polling does the rest.
+    pub fn new(
+        settings: &BusSettings,
+        group: &str,
+        topics: &[String],
+        telemetry: &Telemetry,
+    ) -> Result<Self, BusError> {
+        let embedded = client::is_embedded(settings);
+        let mut defaults = FETCHING.to_vec();
+        if embedded {
+            defaults.extend(EMBEDDED);
+        }
+        let mut required = REQUIRED.to_vec();
+        required.push(("group.id", group));
+        let config = client::properties(settings, &defaults, &required)?;
+        let link = Link::new(settings, telemetry);
+        let member = Member { link, events: Mutex::default(), closing: AtomicBool::new(false) };
+        let client: BaseConsumer<Member> = config.create_with_context(member).map_err(client::refused)?;
+        let consumer = Self {
+            client,
+            group: group.to_owned(),
+            topics: topics.to_vec(),
+            embedded,
+            cursors: Cursors::new(embedded),
+        };
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.client.subscribe(&names).map_err(|error| consumer.failed(error))?;
+        Ok(consumer)
+    }
+
+    /// Blocks up to `timeout` for the first record, then takes what is there up to `max` records or some megabytes.
+    pub fn poll(&mut self, max: usize, timeout: Duration) -> Result<Polled, BusError> {
+        if let Some(event) = self.member().events().pop_front() {
+            return Ok(event);
+        }
+        let mut jumps = Vec::new();
+        let taken = self.gather(max, timeout, &mut jumps)?;
+        for jump in &jumps {
+            self.warn_of(jump);
+        }
+        if taken > 0 {
+            self.member().link.up();
+            return Ok(Polled::Records(self.cursors.drain()));
+        }
+        if let Some(event) = self.member().events().pop_front() {
+            self.member().link.up();
+            return Ok(event);
+        }
+        self.member().link.probe(self.client.client());
+        Ok(Polled::Idle)
+    }
+
+    /// Answers an [`Polled::Assigned`]: starts reading at these offsets (None = the beginning).
+    pub fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError> {
+        let offsets: Vec<_> =
+            offsets.iter().map(|(source, offset)| (source.clone(), self.existing(source, *offset))).collect();
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (source, offset) in &offsets {
+            let start = offset.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(&source.topic, source.partition, start).map_err(|error| self.failed(error))?;
+        }
+        self.cursors.start(&offsets);
+        self.client.assign(&list).map_err(|error| self.failed(error))
+    }
+
+    /// Answers a [`Polled::Revoked`].
+    pub fn unassign(&mut self) -> Result<(), BusError> {
+        self.cursors.start(&[]);
+        self.client.unassign().map_err(|error| self.failed(error))
+    }
+
+    /// Commits the next offsets to read, for lag tools, without waiting.
+    pub fn commit(&mut self, offsets: &[(SourcePartition, i64)]) -> Result<(), BusError> {
+        self.commit_as(offsets, CommitMode::Async)
+    }
+
+    /// Commits and waits for the answer; for the end of a run.
+    pub fn commit_sync(&mut self, offsets: &[(SourcePartition, i64)]) -> Result<(), BusError> {
+        self.commit_as(offsets, CommitMode::Sync)
+    }
+
+    /// The number of partitions of `topic`.
+    pub fn partitions(&self, topic: &str) -> Result<i32, BusError> {
+        client::partitions(self.client.client(), &self.member().link, topic)
+    }
+
+    /// Leaves the group at once, so that its partitions go to other members without waiting for a timeout.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    fn commit_as(&self, offsets: &[(SourcePartition, i64)], mode: CommitMode) -> Result<(), BusError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (source, offset) in offsets {
+            let next = Offset::Offset(*offset);
+            list.add_partition_offset(&source.topic, source.partition, next).map_err(|error| self.failed(error))?;
+        }
+        self.client.commit(&list, mode).map_err(|error| self.failed(error))
+    }
+
+    /// Takes records until there are enough, none is waiting, or the group has something to say.
+    fn gather(&mut self, max: usize, timeout: Duration, jumps: &mut Vec<Jump>) -> Result<usize, BusError> {
+        let deadline = Instant::now() + timeout;
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < max && bytes < LARGEST_POLL {
+            let wait = if taken == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            match self.client.poll(wait) {
+                Some(Ok(message)) => {
+                    if let Taken::Bytes(size) = self.cursors.take(&message, jumps) {
+                        taken += 1;
+                        bytes += size;
+                    }
+                }
+                Some(Err(error)) => self.bear(error)?,
+                None if wait.is_zero() => break,
+                // An event has been served, or the time is up.
+                None => {}
+            }
+            if !self.client.context().events().is_empty() {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Librdkafka goes on by itself after every error but a fatal one.
+    fn bear(&self, error: KafkaError) -> Result<(), BusError> {
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            return Err(self.failed(error));
+        }
+        tracing::debug!(group = self.group, %error, "reading goes on after an error");
+        Ok(())
+    }
+
+    /// The embedded broker answers nothing at all beyond the end of a topic, so that a topic that was made anew would
+    /// be skipped up to the old offset.
+    fn existing(&self, source: &SourcePartition, offset: Option<i64>) -> Option<i64> {
+        let wanted = offset?;
+        if !self.embedded {
+            return offset;
+        }
+        match self.client.fetch_watermarks(&source.topic, source.partition, ANSWER) {
+            Ok((_, end)) if end < wanted => {
+                tracing::warn!(
+                    topic = source.topic,
+                    partition = source.partition,
+                    wanted,
+                    end,
+                    "the topic ends before the offset to read from, it must have been made anew: reading from its beginning"
+                );
+                None
+            }
+            _ => offset,
+        }
+    }
+
+    /// Records between the offset that was asked for and the first one may never have been (compaction) or may be
+    /// lost (retention): only the start of the log tells.
+    fn warn_of(&self, jump: &Jump) {
+        let Jump { source: SourcePartition { topic, partition }, requested, found } = jump;
+        if found < requested {
+            tracing::warn!(topic, partition, requested, found, "the topic was made anew: reading from its beginning");
+            return;
+        }
+        if self.embedded {
+            return;
+        }
+        match self.client.fetch_watermarks(topic, *partition, ANSWER) {
+            Ok((start, _)) if start > *requested => {
+                tracing::warn!(topic, partition, requested, found, "records were deleted before they were read");
+            }
+            _ => {}
+        }
+    }
+
+    fn member(&self) -> &Member {
+        self.client.context()
+    }
+
+    fn failed(&self, error: impl ToString) -> BusError {
+        BusError::Consume { group: self.group.clone(), reason: error.to_string() }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // From here on a rebalance is answered in its callback: nobody polls any more.
+        self.member().closing.store(true, Ordering::SeqCst);
+        if let Err(error) = self.client.unassign() {
+            tracing::debug!(group = self.group, %error, "leaving the group");
+        }
+    }
+}
+
+impl Member {
+    fn events(&self) -> MutexGuard<'_, VecDeque<Polled>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.link.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.link.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn rebalance(&self, client: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::SeqCst) {
+            if let Err(error) = client.unassign() {
+                tracing::debug!(%error, "leaving the group");
+            }
+            return;
+        }
+        let sources = list
+            .elements()
+            .iter()
+            .map(|element| SourcePartition { topic: element.topic().to_owned(), partition: element.partition() })
+            .collect();
+        let event = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Polled::Assigned(sources),
+            _ => Polled::Revoked(sources),
+        };
+        self.events().push_back(event);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        // Commits serve lag tools alone; the next one makes up for this.
+        if let Err(error) = result {
+            tracing::debug!(%error, "offsets were not committed");
+        }
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, topics, cursors, .. } = self;
+        f.debug_struct("Consumer")
+            .field("group", group)
+            .field("topics", topics)
+            .field("cursors", cursors)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,12 +1,16 @@
 //! The bus port: Kafka's protocol, by way of rdkafka, to any broker or to the embedded one.
 
 mod admin;
+mod client;
 mod consumer;
+mod cursors;
 mod embedded;
 mod producer;
 mod record;
 mod settings;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 pub use admin::Admin;
@@ -28,6 +32,8 @@ pub enum BusError {
     TopicSettings { topic: String, key: String, found: String, wanted: String, remedy: String },
     #[error("topic '{topic}' cannot be created: {reason}")]
     Create { topic: String, reason: String },
+    #[error("topic '{topic}' does not exist: create it, or let plimsoll do so at its start")]
+    Missing { topic: String },
     #[error("topic '{topic}' does not take a record: {reason}")]
     Produce { topic: String, reason: String },
     #[error("reading {group} failed: {reason}")]

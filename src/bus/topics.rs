@@ -2,6 +2,9 @@
 
 use super::BusSettings;
 
+/// Panes and dead letters may hold far more than Kafka's default of 1 MiB.
+const LARGE: u64 = 16 * 1024 * 1024;
+
 /// Names of every topic of one deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -43,5 +46,37 @@ impl Topics {
             accounting: own("accounting"),
             deadletter: own("deadletter"),
         }
+    }
+
+    /// Every topic that must exist, with the settings that Plimsoll gives to those it creates.
+    #[must_use]
+    pub fn all(&self, settings: &BusSettings) -> Vec<Topic> {
+        let many = settings.partitions;
+        let users = self.predictions.iter().chain(&self.outcomes).map(|name| Topic::new(name, many));
+        let own = [
+            Topic::new(&self.joins, many),
+            Topic::new(&self.panes, many).compacted().large(),
+            Topic::new(&self.windows, many).compacted(),
+            Topic::new(&self.alerts, 1).compacted(),
+            Topic::new(&self.retraining, 1),
+            Topic::new(&self.references, 1).compacted(),
+            Topic::new(&self.accounting, 1).compacted(),
+            Topic::new(&self.deadletter, many).large(),
+        ];
+        users.chain(own).collect()
+    }
+}
+
+impl Topic {
+    fn new(name: &str, partitions: i32) -> Self {
+        Self { name: name.to_owned(), partitions, compacted: false, max_message_bytes: None }
+    }
+
+    fn compacted(self) -> Self {
+        Self { compacted: true, ..self }
+    }
+
+    fn large(self) -> Self {
+        Self { max_message_bytes: Some(LARGE), ..self }
     }
 }
