@@ -49,9 +49,9 @@ impl RawStore {
         *taken = raw.offsets.1;
         self.moved = true;
         *self.rows.entry(raw.model.clone()).or_default() += raw.rows;
-        let key =
-            [PREFIX, key_of(&[&raw.model, &raw.source.to_string()]).as_bytes(), b"/", &raw.offsets.0.to_be_bytes()];
-        self.pending.insert(key.concat(), Some(encode(&raw)?));
+        let source = key_of(&[&raw.model, &raw.source.to_string()]);
+        let key = [PREFIX, source.as_bytes(), b"/", &raw.offsets.0.to_be_bytes()].concat();
+        self.pending.insert(key, Some(encode(&raw)?));
         Ok(())
     }
 

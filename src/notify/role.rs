@@ -47,7 +47,12 @@ impl Role for NotifyRole {
         vec![self.topic.clone()]
     }
 
-    async fn open(&self, source: &SourcePartition, store: Arc<dyn Store>) -> Result<Box<dyn Machine>, RoleError> {
+    async fn open(
+        &self,
+        source: &SourcePartition,
+        _partitions: i32,
+        store: Arc<dyn Store>,
+    ) -> Result<Box<dyn Machine>, RoleError> {
         let machine = NotifyMachine::open(source, store.as_ref(), self.mailer.clone(), self.results.clone()).await?;
         Ok(Box::new(machine))
     }

@@ -115,12 +115,12 @@ impl Bench {
     async fn with(used: Option<Arc<dyn Mailer>>, mailer: Arc<RecordingMailer>) -> Self {
         let (store, telemetry) = (MemoryStore::new(), Telemetry::default());
         let role = NotifyRole::new(&topics(), used, &telemetry);
-        let machine = role.open(&source(), Arc::new(store.clone())).await.unwrap();
+        let machine = role.open(&source(), 1, Arc::new(store.clone())).await.unwrap();
         Self { store, mailer, telemetry, role, machine, now: Timestamp::from_millis(1_000_000) }
     }
 
     async fn restart(&mut self) {
-        self.machine = self.role.open(&source(), Arc::new(self.store.clone())).await.unwrap();
+        self.machine = self.role.open(&source(), 1, Arc::new(self.store.clone())).await.unwrap();
     }
 
     async fn apply(&mut self, alerts: &[Alert]) {
@@ -301,5 +301,5 @@ async fn without_a_mailer_nothing_is_queued_but_all_counts_as_told() {
 async fn unreadable_state_is_an_error_and_not_an_empty_memory() {
     let bench = Bench::new().await;
     bench.store.write(vec![crate::state::Write::put("told/x", "?")]).await.unwrap();
-    assert!(bench.role.open(&source(), Arc::new(bench.store.clone())).await.is_err());
+    assert!(bench.role.open(&source(), 1, Arc::new(bench.store.clone())).await.is_err());
 }
