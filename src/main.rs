@@ -1,1 +1,7 @@
-fn main() {}
+//! Arguments → settings → telemetry → app.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    plimsoll::cli::main()
+}

@@ -1,5 +1,148 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to the terminal")]
 
+mod check;
 pub mod config;
+mod demo;
+mod reference;
 pub mod replay;
+mod sql;
+mod topics;
+mod up;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::bus::{BusError, Outgoing, Producer};
+use crate::settings::{self, Overrides, Settings, SettingsErrors};
+use crate::telemetry::{Telemetry, init_logging};
+
+/// Wrong usage or configuration.
+const USAGE: u8 = 2;
+
+/// Watches machine-learning models on the Kafka stream: drift, decay, alerts, retraining requests.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, max_term_width = 100)]
+struct Arguments {
+    /// Configuration file [default: config/plimsoll.toml, then plimsoll.toml]
+    #[arg(long, short, global = true, env = "PLIMSOLL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Override a key of the configuration, such as kafka.brokers=localhost:9092
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// What to log, such as debug or plimsoll=debug,warn
+    #[arg(long, global = true, env = "PLIMSOLL_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// Log as JSON lines
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Up(up::UpArgs),
+    /// Watch a real model drift, decay and ask for retraining
+    Demo(demo::DemoArgs),
+    /// Publish a Parquet, CSV or NDJSON file as events
+    Replay(replay::ReplayArgs),
+    /// Ask a running service in SQL
+    Sql(sql::SqlArgs),
+    /// Make a reference profile from a data set
+    #[command(subcommand)]
+    Reference(reference::ReferenceCommand),
+    /// Look at the SQL checks
+    #[command(subcommand)]
+    Check(check::CheckCommand),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Create the topics that are missing
+    #[command(subcommand)]
+    Topics(topics::TopicsCommand),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("plimsoll: {error:#}");
+            let is_configuration = error.chain().any(|cause| cause.is::<SettingsErrors>());
+            ExitCode::from(if is_configuration { USAGE } else { 1 })
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("PLIMSOLL_"))
+        .collect();
+    let overrides = overrides(&arguments.set)?;
+    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_));
+    let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
+    init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
+    let load = || settings::load(arguments.config.as_deref(), &environment, &overrides);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    match arguments.command {
+        Command::Config(command) => return config::run(command, arguments.config.as_deref(), &environment, &overrides),
+        Command::Sql(args) => runtime.block_on(sql::run(args))?,
+        Command::Up(args) => runtime.block_on(up::run(args, load()?))?,
+        Command::Demo(args) => runtime.block_on(demo::run(args, &environment, &overrides))?,
+        Command::Replay(args) => {
+            let settings = load()?;
+            let producer = producer(&settings)?;
+            runtime.block_on(replay::run(args, &settings, &producer))?;
+        }
+        Command::Reference(command) => reference::run(command, &load()?)?,
+        Command::Check(command) => check::run(command, &load()?.checks.directory)?,
+        Command::Topics(command) => runtime.block_on(topics::run(command, &load()?))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn overrides(set: &[String]) -> anyhow::Result<Overrides> {
+    let mut overrides = Overrides::default();
+    for text in set {
+        let (key, value) = text.split_once('=').with_context(|| format!("--set {text}: write KEY=VALUE"))?;
+        overrides.set(key, value);
+    }
+    Ok(overrides)
+}
+
+/// A producer for commands that publish to a running service's broker.
+fn producer(settings: &Settings) -> anyhow::Result<Producer> {
+    Ok(Producer::new(&settings.bus, &Telemetry::default())?)
+}
+
+impl replay::Publish for Producer {
+    async fn publish(&self, records: Vec<Outgoing>) -> Result<(), BusError> {
+        Self::publish(self, records).await
+    }
+}
+
+/// For messages: the broker that this process brought along, if any.
+fn is_embedded(settings: &Settings) -> bool {
+    matches!(settings.bus.brokers, crate::bus::BrokerSource::Embedded { .. })
+}
+
+/// Resolves when the process is asked to stop, by Ctrl-C or SIGTERM.
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be watched")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("signals cannot be watched"),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+

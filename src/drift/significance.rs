@@ -55,7 +55,8 @@ pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     for (from_top, index) in order.into_iter().enumerate() {
         let rank = p_values.len() - from_top;
         smallest = smallest.min(p_values[index] * p_values.len() as f64 / rank as f64);
-        adjusted[index] = smallest;
+        // Multiplying and dividing by n may round below the p-value itself.
+        adjusted[index] = smallest.max(p_values[index]);
     }
     adjusted
 }

@@ -59,7 +59,7 @@ impl LatencyHistogram {
         for (bin, count) in &self.bins {
             before += count;
             if rank <= before {
-                return Some(2.0 * RATIO.powi(*bin) / (RATIO + 1.0));
+                return Some(RATIO.powi(*bin) * (2.0 / (RATIO + 1.0)));
             }
         }
         None

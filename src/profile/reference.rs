@@ -44,6 +44,7 @@ pub struct ReferenceBuilder {
     outcomes: Vec<Option<String>>,
     times: Option<(Timestamp, Timestamp)>,
     from_stream: bool,
+    max_segments: usize,
     rows: usize,
 }
 
@@ -106,8 +107,16 @@ impl ReferenceBuilder {
             outcomes: Vec::new(),
             times: None,
             from_stream: false,
+            max_segments: usize::MAX,
             rows: 0,
         }
+    }
+
+    /// Leaves segment features with more values than this unsplit.
+    #[must_use]
+    pub fn max_segments(mut self, max: usize) -> Self {
+        self.max_segments = max;
+        self
     }
 
     /// Says that the rows are those of the stream itself.
@@ -209,10 +218,14 @@ impl ReferenceBuilder {
             let Some((_, Column::Categorical(values))) = self.columns.iter().find(|(name, _)| name == feature) else {
                 continue;
             };
+            let mut of_feature: BTreeMap<String, Vec<usize>> = BTreeMap::new();
             for (row, value) in values.iter().enumerate() {
                 if let Some(value) = value {
-                    segments.entry(format!("{feature}={value}")).or_default().push(row);
+                    of_feature.entry(format!("{feature}={value}")).or_default().push(row);
                 }
+            }
+            if of_feature.len() <= self.max_segments {
+                segments.append(&mut of_feature);
             }
         }
         segments

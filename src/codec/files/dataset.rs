@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
@@ -47,6 +47,19 @@ pub struct DatasetBatches<'a> {
     batches: Batches,
     /// Number of the next row in the file, counted from 1.
     next_row: u64,
+}
+
+impl DatasetBatch {
+    /// How many rows these are, by whichever column there is.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        let feature = self.features.first().map(|column| match column {
+            FeatureColumn::Numeric(values) => values.len(),
+            FeatureColumn::Categorical(values) => values.len(),
+        });
+        let label = self.label.as_ref().map(Array::len);
+        feature.or(label).or(self.score.as_ref().map(Array::len)).unwrap_or(0)
+    }
 }
 
 impl Dataset {

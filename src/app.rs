@@ -1,1 +1,0 @@
-//! Builds the roles, starts them, drains them.

@@ -1,0 +1,303 @@
+//! Building and starting the parts, in the order in which they need each other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::adapters::{BusSink, BusTail, Tables};
+use super::threads::Threads;
+use super::{App, AppError, Part, load_reference};
+use crate::api::{self, ApiParts, ApiState, View, ViewHandle, ViewLimits, ViewTopic};
+use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Producer, Tail, Topics};
+use crate::clock::Clock;
+use crate::evaluate::EvaluateRole;
+use crate::evaluate::checks::{CheckRunner, load_checks};
+use crate::ingest::IngestRole;
+use crate::join::JoinRole;
+use crate::model::{Model, ReferenceSource};
+use crate::notify::{Mailer, NotifyRole, SmtpMailer};
+use crate::profile::{Reference, decode};
+use crate::query::{ModelRow, QueryEngine, QueryLimits};
+use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
+use crate::settings::Settings;
+use crate::state::StateRoot;
+use crate::telemetry::{Health, Telemetry};
+
+/// Rows of one SQL answer.
+const MAX_ROWS: usize = 100_000;
+/// How often the ends of the event topics are looked up, for lag.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+/// First and longest pause before the topics are asked for again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Starts the parts; returns when all of them have been started, which waits for the broker as long as it takes.
+///
+/// `shutdown` ends that wait. Ready references, such as the demo's, are passed in; the others are read from their files.
+pub async fn start(
+    settings: Settings,
+    parts: BTreeSet<Part>,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+    ready: Vec<Reference>,
+    shutdown: &CancellationToken,
+) -> Result<App, AppError> {
+    let models = Arc::new(settings.models.clone());
+    let engine = QueryEngine::new(QueryLimits {
+        memory: settings.checks.memory,
+        timeout: settings.checks.timeout,
+        max_rows: MAX_ROWS,
+    })?;
+    let checks = CheckRunner::new(engine.clone(), load_checks(&settings.checks.directory)?);
+    checks.validate().await?;
+    let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+    let references = read_references(&settings, ready).await?;
+    let state = Arc::new(StateRoot::open(&settings.state)?);
+
+    let topics = Topics::new(&settings.bus);
+    let view = ViewHandle::new(View::new(model_rows(&models, &references), ViewLimits::default()));
+    for part in parts.iter().filter(|part| **part != Part::Api) {
+        telemetry.report(part.name(), Health::Starting);
+    }
+    telemetry.report("kafka", Health::Starting);
+    // The embedded broker must be up before its clients look for it, and HTTP before any wait.
+    let serving = CancellationToken::new();
+    let broker = start_broker(&settings).await?;
+    let producer = Arc::new(Producer::new(&settings.bus, &telemetry)?);
+    let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
+    let (http, server) = if parts.contains(&Part::Api) {
+        let state = ApiState::new(ApiParts {
+            settings: settings.http.clone(),
+            models: settings.models.clone(),
+            topics: topics.clone(),
+            view: view.clone(),
+            sink: Arc::new(BusSink(Arc::clone(&producer))),
+            sql: Arc::new(Tables(engine)),
+            telemetry: telemetry.clone(),
+            started_at: clock.now(),
+        })?;
+        let listener = api::bind(&settings.http).await?;
+        let address = listener.local_addr().ok();
+        (address, Some(tokio::spawn(api::serve_on(listener, state, serving.clone()))))
+    } else {
+        (None, None)
+    };
+
+    let mut app = App {
+        http,
+        view,
+        topics,
+        producer,
+        admin,
+        telemetry,
+        roles: Threads::new(),
+        followers: Threads::new(),
+        server,
+        serving,
+        broker,
+        parts,
+        prefix: settings.bus.prefix.clone(),
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {
+            app.drain().await?;
+            return Err(AppError::Stopped);
+        }
+        ensured = ensure_topics(&app, &settings) => ensured?,
+    }
+    if app.parts.contains(&Part::Api) {
+        follow_view(&mut app, &settings)?;
+        follow_lag(&app);
+    }
+    follow_references(&mut app, &settings, &references)?;
+    let roles = build_roles(&app, &settings, &models, &references, checks, mailer).await?;
+    for role in roles {
+        start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
+    }
+    Ok(app)
+}
+
+async fn start_broker(settings: &Settings) -> Result<Option<EmbeddedBroker>, AppError> {
+    match &settings.bus.brokers {
+        BrokerSource::External(_) => Ok(None),
+        BrokerSource::Embedded { listen, data } => Ok(Some(EmbeddedBroker::start(*listen, data).await?)),
+    }
+}
+
+async fn read_references(settings: &Settings, ready: Vec<Reference>) -> Result<References, AppError> {
+    let references = References::default();
+    for reference in ready {
+        references.set(reference);
+    }
+    for model in &settings.models {
+        let ReferenceSource::File(path) = model.reference.clone() else { continue };
+        if references.get(&model.name).is_some() {
+            continue;
+        }
+        let (model, max_segments) = (model.clone(), settings.ingest.max_segments);
+        let name = model.name.clone();
+        let read = tokio::task::spawn_blocking(move || load_reference(&path, &model, max_segments)).await;
+        let read = read.map_err(|error| AppError::Thread { name: "reference".into(), reason: error.to_string() })?;
+        references.set(read.map_err(|source| AppError::Reference { model: name, source })?);
+    }
+    Ok(references)
+}
+
+fn model_rows(models: &[Model], references: &References) -> Vec<ModelRow> {
+    models
+        .iter()
+        .map(|model| {
+            let reference = references.get(&model.name);
+            ModelRow {
+                model: model.name.clone(),
+                task: format!("{:?}", model.task).to_lowercase(),
+                features: reference.as_ref().map_or(0, |reference| reference.features().count() as u64),
+                reference_rows: reference.map(|reference| reference.rows),
+            }
+        })
+        .collect()
+}
+
+/// Creates what is missing; an unreachable broker is waited for, wrong settings are an error.
+async fn ensure_topics(app: &App, settings: &Settings) -> Result<(), AppError> {
+    let wanted = app.topics.all(&settings.bus);
+    let mut pause = BACKOFF.0;
+    loop {
+        app.admin.wait_until_reachable().await;
+        match app.admin.ensure(&wanted).await {
+            Ok(()) => return Ok(()),
+            Err(error @ BusError::Unreachable { .. }) => {
+                tracing::warn!(%error, "topics cannot be looked at yet, trying again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+fn follow_view(app: &mut App, settings: &Settings) -> Result<(), AppError> {
+    let tail = BusTail(Tail::new(&settings.bus, &ViewTopic::names(&app.topics), &app.telemetry)?);
+    let (topics, view, telemetry) = (app.topics.clone(), app.view.clone(), app.telemetry.clone());
+    let stop = app.followers.token();
+    app.followers.spawn("view", move || api::follow(tail, &topics, &view, &telemetry, &stop))
+}
+
+/// Tells the view where the event topics end, until the followers stop.
+fn follow_lag(app: &App) {
+    let (admin, view, stop) = (Arc::clone(&app.admin), app.view.clone(), app.followers.token());
+    let topics: Vec<String> = app.topics.predictions.iter().chain(&app.topics.outcomes).cloned().collect();
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            for topic in &topics {
+                match admin.end_offsets(topic).await {
+                    Ok(ends) => view.update(|view| {
+                        for (partition, end) in (0..).zip(ends) {
+                            view.set_end_offset(topic, partition, end);
+                        }
+                    }),
+                    Err(error) => tracing::debug!(%error, topic, "the end of the topic is not known"),
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LAG_INTERVAL) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    });
+}
+
+/// Takes over the references that evaluate builds from the stream, those of earlier runs before any role starts.
+fn follow_references(app: &mut App, settings: &Settings, references: &References) -> Result<(), AppError> {
+    let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
+    if !settings.models.iter().any(from_stream) {
+        return Ok(());
+    }
+    let mut tail = Tail::new(&settings.bus, std::slice::from_ref(&app.topics.references), &app.telemetry)?;
+    let (references, view, models) = (references.clone(), app.view.clone(), settings.models.clone());
+    let stop = app.followers.token();
+    let mut take = move |timeout: Duration| -> Result<bool, BusError> {
+        for (_, records) in tail.poll(100, timeout)? {
+            for payload in records.iter().filter_map(|record| record.payload) {
+                match decode::<Reference>(payload) {
+                    Ok(reference) => references.set(reference),
+                    Err(error) => tracing::error!(%error, "a reference on the topic cannot be read"),
+                }
+            }
+            view.update(|view| view.set_models(model_rows(&models, &references)));
+        }
+        Ok(tail.is_caught_up())
+    };
+    while !tokio::task::block_in_place(|| take(Duration::from_millis(100)))? {}
+    app.followers.spawn("references", move || {
+        while !stop.is_cancelled() {
+            if let Err(error) = take(Duration::from_millis(200)) {
+                tracing::warn!(%error, "references cannot be read");
+                std::thread::sleep(BACKOFF.1);
+            }
+        }
+    })
+}
+
+async fn build_roles(
+    app: &App,
+    settings: &Settings,
+    models: &Arc<Vec<Model>>,
+    references: &References,
+    checks: CheckRunner,
+    mailer: Option<SmtpMailer>,
+) -> Result<Vec<Box<dyn Role>>, AppError> {
+    let topics = app.topics.clone();
+    let panes = PaneTopic { name: topics.panes.clone(), partitions: app.admin.partitions(&topics.panes).await? };
+    let join_partitions = app.admin.partitions(&topics.joins).await?;
+    let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
+    let mut roles: Vec<Box<dyn Role>> = Vec::new();
+    for part in &app.parts {
+        let (models, topics, panes) = (Arc::clone(models), topics.clone(), panes.clone());
+        let references = references.clone();
+        match part {
+            Part::Ingest => roles.push(Box::new(IngestRole {
+                models,
+                topics,
+                panes,
+                join_partitions,
+                references,
+                settings: settings.ingest.clone(),
+            })),
+            Part::Join => roles.push(Box::new(JoinRole { models, topics, panes, references })),
+            Part::Evaluate => {
+                roles.push(Box::new(EvaluateRole { models, topics, panes, references, checks: checks.clone() }));
+            }
+            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, mailer.clone(), &app.telemetry))),
+            Part::Api => {}
+        }
+    }
+    Ok(roles)
+}
+
+fn start_role(
+    app: &mut App,
+    settings: &Settings,
+    role: Box<dyn Role>,
+    state: Arc<StateRoot>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), AppError> {
+    let runner_settings = RunnerSettings {
+        checkpoint: settings.checkpoint,
+        state,
+        producer: Arc::clone(&app.producer),
+        clock,
+        telemetry: app.telemetry.clone(),
+        shutdown: app.roles.token(),
+    };
+    let (bus, telemetry) = (settings.bus.clone(), app.telemetry.clone());
+    let runtime = Handle::current();
+    let name = role.name();
+    app.roles.spawn(name, move || {
+        let group = format!("{}.{}", bus.prefix, role.name());
+        let consumer = || Consumer::new(&bus, &group, &role.topics(), &telemetry);
+        runner::run(role.as_ref(), &runner_settings, &runtime, &consumer);
+    })
+}

@@ -1,0 +1,64 @@
+//! References from files: data sets that are counted now, or profiles that were counted before.
+
+use std::path::Path;
+
+use arrow::array::{Array, Int64Array};
+
+use super::ReferenceError;
+use crate::clock::Timestamp;
+use crate::codec::files::{Dataset, FeatureColumn};
+use crate::model::{FeatureKind, Model};
+use crate::profile::{Reference, ReferenceBuilder, Values, decode};
+
+/// What `plimsoll reference build` writes ends in this.
+const PROFILE_EXTENSION: &str = "profile";
+
+/// The reference in a file, which is a profile or a data set.
+pub fn load_reference(path: &Path, model: &Model, max_segments: usize) -> Result<Reference, ReferenceError> {
+    if path.extension().is_some_and(|extension| extension == PROFILE_EXTENSION) {
+        return read_profile(path, model);
+    }
+    read_reference(&Dataset::open(path, model)?, model, max_segments)
+}
+
+/// Counts a data set into a reference. Segment features with more than `max_segments` values are not split.
+pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> Result<Reference, ReferenceError> {
+    let features: Vec<(String, FeatureKind)> =
+        dataset.feature_names_and_kinds().map(|(name, kind)| (name.to_owned(), kind)).collect();
+    let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features);
+    for batch in dataset.batches()? {
+        let batch = batch?;
+        let mut values: Vec<Values<'_>> = batch.features.iter().map(values_of).collect();
+        values.push(batch.label.as_ref().map_or(Values::Absent, Values::categorical));
+        values.push(batch.score.as_ref().map_or(Values::Absent, Values::numeric));
+        let times = batch.time.as_ref().map(times_of).unwrap_or_default();
+        builder.add(batch.rows(), &values, batch.outcome.as_ref(), &times);
+    }
+    if builder.rows() == 0 {
+        return Err(ReferenceError::Empty { path: dataset.file().name().to_owned() });
+    }
+    Ok(builder.max_segments(max_segments).build(0))
+}
+
+fn values_of(column: &FeatureColumn) -> Values<'_> {
+    match column {
+        FeatureColumn::Numeric(array) => Values::numeric(array),
+        FeatureColumn::Categorical(array) => Values::categorical(array),
+    }
+}
+
+fn times_of(array: &Int64Array) -> Vec<Timestamp> {
+    (0..array.len()).filter(|row| array.is_valid(*row)).map(|row| Timestamp::from_millis(array.value(row))).collect()
+}
+
+fn read_profile(path: &Path, model: &Model) -> Result<Reference, ReferenceError> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| ReferenceError::Profile { path: name.clone(), reason: error.to_string() })?;
+    let reference: Reference =
+        decode(&bytes).map_err(|source| ReferenceError::Decode { path: name.clone(), source })?;
+    if reference.model != model.name {
+        return Err(ReferenceError::OtherModel { path: name, found: reference.model, wanted: model.name.clone() });
+    }
+    Ok(reference)
+}
