@@ -7,7 +7,7 @@ use clap::Subcommand;
 use crate::evaluate::checks::{Check, load_checks};
 use crate::query::format::{Alignment, TextTable};
 
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub enum CheckCommand {
     /// Show every check: its severity, when it fires and what it looks for
     List,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::query::format::{Alignment, TextTable};
-use crate::query::tables;
+use crate::query::tables::{self, Table};
 
 #[derive(Clone, Debug, Args)]
 pub struct SqlArgs {
@@ -117,22 +117,20 @@ fn cell(value: Option<&Value>) -> String {
 }
 
 fn catalogue() -> String {
-    let mut text = String::new();
-    for table in tables::catalogue() {
-        let names = ["column", "type", "null", "meaning"].map(|name| (name.to_owned(), Alignment::Left));
-        let mut columns = TextTable::new(names);
-        for column in table.columns() {
-            columns.push(vec![
-                column.name.to_owned(),
-                tables::sql_type(&column.data_type),
-                if column.nullable { "yes".to_owned() } else { String::new() },
-                column.description.to_owned(),
-            ]);
-        }
-        let body: Vec<String> = columns.lines().map(|line| format!("  {line}\n")).collect();
-        text.push_str(&format!("{}: {}\n{}\n", table.name(), table.description(), body.concat()));
+    tables::catalogue().map(explained).join("\n")
+}
+
+/// A table's name and meaning, and its columns indented below.
+fn explained(table: &dyn Table) -> String {
+    let names = ["column", "type", "null", "meaning"].map(|name| (name.to_owned(), Alignment::Left));
+    let mut columns = TextTable::new(names);
+    for column in table.columns() {
+        let null = if column.nullable { "yes" } else { "" };
+        let data_type = tables::sql_type(&column.data_type);
+        columns.push(vec![column.name.to_owned(), data_type, null.to_owned(), column.description.to_owned()]);
     }
-    text
+    let lines: String = columns.lines().flat_map(|line| ["  ".to_owned(), line, "\n".to_owned()]).collect();
+    format!("{}: {}\n{lines}", table.name(), table.description())
 }
 
 #[cfg(test)]

@@ -268,10 +268,9 @@ async fn long_chains_are_refused_or_planned_but_never_exhaust_the_stack() {
 #[tokio::test]
 async fn a_query_without_end_is_stopped() {
     let engine = QueryEngine::new(QueryLimits { timeout: Span::from_millis(100), ..limits() }).unwrap();
-    let sql =
-        "SELECT sum(a.value * b.value) FROM generate_series(1, 10000000) a CROSS JOIN generate_series(1, 10000000) b";
+    let sql = "SELECT sum(value) FROM generate_series(1, 1000000000000000)";
     let error = engine.query(&Snapshot::default(), sql, &Parameters::default()).await.unwrap_err();
-    assert_eq!(error.code(), "query_timeout");
+    assert_eq!(error.code(), "query_timeout", "{error}");
 }
 
 #[tokio::test]
