@@ -1,8 +1,9 @@
 -- name: invalid_values
 -- severity: critical
+-- segments: no
 -- description: More than 1 % of a feature's values have the wrong type: somebody changed the events.
 --
--- Whole population only: one broken feature is one alert, not one per segment.
+-- No segments: one broken feature is one alert, not one per segment.
 SELECT f.feature, f.invalid, w.predictions, CAST(f.invalid AS DOUBLE) / w.predictions AS share
 FROM features f
 JOIN windows w
@@ -10,7 +11,7 @@ JOIN windows w
  AND w.window_start = f.window_start AND w.window_size = f.window_size
 WHERE f.model = $model AND f.version = $version AND f.variant = $variant
   AND f.window_start = $window_start AND f.window_size = $window_size
-  AND f.segment IS NULL AND w.segment IS NULL AND $segment IS NULL
+  AND f.segment IS NULL AND w.segment IS NULL
   AND w.state = 'closed' AND w.predictions >= 100
   AND f.invalid > 0.01 * w.predictions
   -- A handful of bad rows in a small window is noise.

@@ -1,5 +1,6 @@
 -- name: label_coverage
 -- severity: warning
+-- segments: no
 -- description: Fewer than half of the predictions of five weeks ago have an outcome, though later ones do.
 --
 -- Looks back from this window to the newest one that ended 35 days before it. That a later window has its labels shows
@@ -8,7 +9,7 @@ WITH old AS (
     SELECT window_start, window_end, predictions, outcomes, label_coverage
     FROM windows
     WHERE model = $model AND version = $version AND variant = $variant AND window_size = $window_size
-      AND segment IS NULL AND $segment IS NULL
+      AND segment IS NULL
       AND window_end <= $window_end - INTERVAL '35 days'
       AND state = 'closed' AND predictions >= 100
     ORDER BY window_end DESC

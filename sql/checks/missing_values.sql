@@ -1,9 +1,10 @@
 -- name: missing_values
 -- severity: warning
+-- segments: no
 -- description: A feature is missing in more than 5 % of a window, and more often than before.
 --
 -- A feature that has always been sparse is healthy: the share must also be more than twice the lowest share of the
--- earlier windows, if there are any. Whole population only: one broken feature is one alert, not one per segment.
+-- earlier windows, if there are any. No segments: one broken feature is one alert, not one per segment.
 WITH shares AS (
     SELECT f.window_start, f.feature, f.missing, w.predictions,
            CAST(f.missing AS DOUBLE) / w.predictions AS share
@@ -28,7 +29,7 @@ SELECT now.feature, now.missing, now.predictions, now.share, before.lowest AS lo
 FROM shares now
 LEFT JOIN before ON before.feature = now.feature
 WHERE now.window_start = $window_start
-  AND $segment IS NULL
+ 
   AND now.share > 0.05
   AND now.share > 2 * coalesce(before.lowest, 0)
 ORDER BY now.share DESC

@@ -1,5 +1,6 @@
 -- name: out_of_range
 -- severity: critical
+-- segments: no
 -- description: Most values of a feature lie outside the reference's range: a changed unit or a swapped column.
 --
 -- Drift pushes a tail over the edge of the reference; only half of all values beyond it says more than drift does.
@@ -11,7 +12,7 @@ JOIN windows w
  AND w.window_start = f.window_start AND w.window_size = f.window_size
 WHERE f.model = $model AND f.version = $version AND f.variant = $variant
   AND f.window_start = $window_start AND f.window_size = $window_size
-  AND f.segment IS NULL AND w.segment IS NULL AND $segment IS NULL
+  AND f.segment IS NULL AND w.segment IS NULL
   AND w.state = 'closed' AND w.predictions >= 100
   AND f.out_of_range > 0.5 * w.predictions
 ORDER BY share DESC

@@ -1,16 +1,17 @@
 -- name: volume_drop
 -- severity: warning
+-- segments: no
 -- description: A window has less than half the predictions of the four windows before it.
 --
 -- The four windows must adjoin each other and this one; with a gap or at the start of a stream nothing is usual yet.
--- Whole population only: a shift between segments is drift, and is reported as such.
+-- No segments: a shift between segments is drift, and is reported as such.
 WITH this AS (
     SELECT predictions, window_start,
            date_part('epoch', window_end) - date_part('epoch', window_start) AS length
     FROM windows
     WHERE model = $model AND version = $version AND variant = $variant
       AND window_start = $window_start AND window_size = $window_size
-      AND segment IS NULL AND $segment IS NULL
+      AND segment IS NULL
       AND state = 'closed'
 ),
 before AS (

@@ -38,6 +38,8 @@ pub struct Check {
     pub windows_for: u32,
     /// Only windows of these sizes are checked; empty is every size.
     pub sizes: Vec<WindowSize>,
+    /// Whether windows of segments are checked beside those of the whole population.
+    pub segments: bool,
     pub when: When,
     /// Channels that the file names; empty is all.
     pub notify: Vec<String>,
@@ -77,7 +79,7 @@ pub enum Problem {
         "'{0}' is no header line: write '-- key: value', and separate free comments from the header with a '--' line"
     )]
     NotAHeader(String),
-    #[error("unknown header '{0}': use name, severity, for, windows, on, notify or description")]
+    #[error("unknown header '{0}': use name, severity, for, windows, segments, on, notify or description")]
     UnknownHeader(String),
     #[error("header '{0}' stands twice")]
     RepeatedHeader(String),
@@ -93,6 +95,8 @@ pub enum Problem {
     BadFor(String),
     #[error("{0}")]
     BadWindow(String),
+    #[error("'segments: {0}' is unknown: use yes or no")]
+    BadSegments(String),
     #[error("'on: {0}' is unknown: use revision or close")]
     BadOn(String),
     #[error("channel '{0}' is unknown: use email")]
@@ -104,10 +108,11 @@ pub enum Problem {
 }
 
 impl Check {
-    /// Whether this check looks at windows of that size.
+    /// Whether this check looks at windows of that size and population.
     #[must_use]
     pub fn applies_to(&self, report: &WindowReport) -> bool {
-        self.sizes.is_empty() || self.sizes.contains(&report.window_size)
+        let size = self.sizes.is_empty() || self.sizes.contains(&report.window_size);
+        size && (self.segments || report.population.segment.is_none())
     }
 }
 

@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
-use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{FunctionRegistry, SendableRecordBatchStream};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
 
 use super::provider::{CATALOG, SCHEMA, snapshot_catalog};
+use super::threads::QueryThreads;
 use super::{Parameters, QueryError, Snapshot, statement};
 use crate::clock::Span;
 
@@ -39,6 +41,7 @@ pub struct QueryEngine {
     limits: QueryLimits,
     /// Functions, rules and the shared memory pool; each query gets a copy with its own tables.
     state: Arc<SessionState>,
+    threads: Arc<QueryThreads>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +55,8 @@ pub struct QueryAnswer {
 impl QueryEngine {
     pub fn new(limits: QueryLimits) -> Result<Self, QueryError> {
         let state = session_state(limits).map_err(|error| QueryError::from_planning(&error))?;
-        Ok(Self { limits, state: Arc::new(state) })
+        let threads = QueryThreads::start().map_err(|error| QueryError::Internal(error.to_string()))?;
+        Ok(Self { limits, state: Arc::new(state), threads: Arc::new(threads) })
     }
 
     /// The answer to `sql` over the tables of `snapshot`.
@@ -62,62 +66,25 @@ impl QueryEngine {
         sql: &str,
         parameters: &Parameters,
     ) -> Result<QueryAnswer, QueryError> {
-        let answer = self.answer(snapshot, sql, parameters);
-        tokio::time::timeout(self.limits.timeout.as_std(), answer)
-            .await
-            .map_err(|_| QueryError::Timeout(self.limits.timeout))?
+        let state = self.state_over(snapshot.clone());
+        let (sql, parameters, max_rows) = (sql.to_owned(), parameters.clone(), self.limits.max_rows);
+        let answer = async move { answer(&state, &sql, &parameters, max_rows).await };
+        self.threads.run(self.limits.timeout, answer).await
     }
 
     /// Finds every error that `sql` has before it sees a row.
     pub async fn validate(&self, sql: &str, parameters: &Parameters) -> Result<(), QueryError> {
-        let state = self.state_over(&Snapshot::default());
-        let plan = logical_plan(&state, sql, parameters).await?;
-        state.create_physical_plan(&plan).await.map_err(|error| QueryError::from_planning(&error))?;
-        Ok(())
+        let state = self.state_over(Snapshot::default());
+        let (sql, parameters) = (sql.to_owned(), parameters.clone());
+        let planned = async move { physical_plan(&state, &sql, &parameters).await.map(drop) };
+        self.threads.run(self.limits.timeout, planned).await
     }
 
-    async fn answer(&self, snapshot: &Snapshot, sql: &str, parameters: &Parameters) -> Result<QueryAnswer, QueryError> {
-        let state = self.state_over(snapshot);
-        let plan = logical_plan(&state, sql, parameters).await?;
-        let physical = DataFrame::new(state.clone(), plan)
-            .create_physical_plan()
-            .await
-            .map_err(|error| QueryError::from_planning(&error))?;
-        let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
-            .map_err(|error| QueryError::from_execution(&error))?;
-        self.collect(stream).await.map_err(|error| QueryError::from_execution(&error))
-    }
-
-    fn state_over(&self, snapshot: &Snapshot) -> SessionState {
+    fn state_over(&self, snapshot: Snapshot) -> SessionState {
         let mut state = self.state.as_ref().clone();
-        state.register_catalog_list(snapshot_catalog(snapshot.clone()));
+        state.register_catalog_list(snapshot_catalog(snapshot));
         state.mark_start_execution();
         state
-    }
-
-    /// Reads up to the row limit; what is held counts against the memory limit.
-    async fn collect(&self, mut stream: SendableRecordBatchStream) -> Result<QueryAnswer, DataFusionError> {
-        let held = MemoryConsumer::new("answer").register(&self.state.runtime_env().memory_pool);
-        let mut answer = QueryAnswer { schema: stream.schema(), batches: Vec::new(), truncated: false };
-        let mut room = self.limits.max_rows;
-        while let Some(batch) = stream.try_next().await? {
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            if room == 0 {
-                answer.truncated = true;
-                break;
-            }
-            held.try_grow(batch.get_array_memory_size())?;
-            answer.truncated = batch.num_rows() > room;
-            let taken = batch.num_rows().min(room);
-            answer.batches.push(batch.slice(0, taken));
-            room -= taken;
-            if answer.truncated {
-                break;
-            }
-        }
-        Ok(answer)
     }
 }
 
@@ -141,6 +108,53 @@ impl QueryAnswer {
     }
 }
 
+async fn answer(
+    state: &SessionState,
+    sql: &str,
+    parameters: &Parameters,
+    max_rows: usize,
+) -> Result<QueryAnswer, QueryError> {
+    let plan = physical_plan(state, sql, parameters).await?;
+    let stream = execute_stream(plan, state.task_ctx()).map_err(|error| QueryError::from_execution(&error))?;
+    let memory = MemoryConsumer::new("answer").register(&state.runtime_env().memory_pool);
+    collect(stream, &memory, max_rows).await.map_err(|error| QueryError::from_execution(&error))
+}
+
+/// Reads up to the row limit; what is held counts against the memory limit.
+async fn collect(
+    mut stream: SendableRecordBatchStream,
+    memory: &MemoryReservation,
+    max_rows: usize,
+) -> Result<QueryAnswer, DataFusionError> {
+    let mut answer = QueryAnswer { schema: stream.schema(), batches: Vec::new(), truncated: false };
+    let mut room = max_rows;
+    while let Some(batch) = stream.try_next().await? {
+        if batch.num_rows() > room {
+            answer.batches.push(batch.slice(0, room));
+            answer.truncated = true;
+            break;
+        }
+        memory.try_grow(size_of(&batch)?)?;
+        room -= batch.num_rows();
+        answer.batches.push(batch);
+    }
+    Ok(answer)
+}
+
+/// Bytes of the rows themselves; batches may share buffers that are larger.
+fn size_of(batch: &RecordBatch) -> Result<usize, ArrowError> {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size()).sum()
+}
+
+async fn physical_plan(
+    state: &SessionState,
+    sql: &str,
+    parameters: &Parameters,
+) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+    let plan = logical_plan(state, sql, parameters).await?;
+    state.create_physical_plan(&plan).await.map_err(|error| QueryError::from_planning(&error))
+}
+
 fn session_state(limits: QueryLimits) -> Result<SessionState, DataFusionError> {
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits.memory));
     let runtime = RuntimeEnvBuilder::new()
@@ -150,6 +164,8 @@ fn session_state(limits: QueryLimits) -> Result<SessionState, DataFusionError> {
     let config = SessionConfig::new()
         .with_target_partitions(1)
         .with_information_schema(true)
+        // The tables are small and planning is most of a check's time: later passes find next to nothing.
+        .set_usize("datafusion.optimizer.max_passes", 1)
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, SCHEMA);
     let mut state =

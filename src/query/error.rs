@@ -11,8 +11,8 @@ pub enum QueryError {
     Empty,
     #[error("{0} statements in one query: send them one by one")]
     ManyStatements(usize),
-    #[error("the query is {length} bytes long; at most {limit} are accepted")]
-    TooLong { length: usize, limit: usize },
+    #[error("the query is too long: at most {tokens} words and signs, and {bytes} bytes, are accepted")]
+    TooLong { tokens: usize, bytes: usize },
     #[error("{0} is not allowed: the tables are read-only, so use SELECT, WITH, EXPLAIN, SHOW TABLES or DESCRIBE")]
     ReadOnly(String),
     /// The text is no SQL.
@@ -27,6 +27,9 @@ pub enum QueryError {
     Memory(String),
     #[error("the query failed while it ran: {0}")]
     Execution(String),
+    /// A bug, here or in DataFusion.
+    #[error("the query failed for no fault of its own: {0}")]
+    Internal(String),
     #[error("the answer cannot be written as {format}: {detail}")]
     Format { format: &'static str, detail: String },
 }
@@ -45,20 +48,22 @@ impl QueryError {
             Self::Timeout(_) => "query_timeout",
             Self::Memory(_) => "query_memory",
             Self::Execution(_) => "query_execution",
+            Self::Internal(_) => "query_internal",
             Self::Format { .. } => "query_format",
         }
     }
 
-    /// Whether the query itself is to blame, rather than a limit or the service.
+    /// Whether another query may help; otherwise the service is to blame.
     #[must_use]
     pub const fn is_callers_fault(&self) -> bool {
-        !matches!(self, Self::Execution(_) | Self::Format { .. })
+        !matches!(self, Self::Internal(_) | Self::Format { .. })
     }
 
     pub(super) fn from_planning(error: &DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::SQL(parser, _) => Self::Syntax(parser_message(parser)),
             DataFusionError::ResourcesExhausted(message) => Self::Memory(clean(message)),
+            DataFusionError::Internal(message) => Self::Internal(clean(message)),
             root => Self::Plan(clean(&root.message())),
         }
     }
@@ -66,6 +71,7 @@ impl QueryError {
     pub(super) fn from_execution(error: &DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(message) => Self::Memory(clean(message)),
+            DataFusionError::Internal(message) => Self::Internal(clean(message)),
             root => Self::Execution(clean(&root.message())),
         }
     }

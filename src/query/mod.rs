@@ -15,6 +15,7 @@ pub mod tables;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::sync::Arc;
 

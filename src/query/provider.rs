@@ -88,9 +88,13 @@ impl TableProvider for SnapshotTable {
             self.table.columns().into_iter().take(self.table.key_columns()).map(|column| column.name.into()).collect();
         filters
             .iter()
-            .map(|filter| match speaks_only_of(&keys, filter)? {
-                true => Ok(TableProviderFilterPushDown::Inexact),
-                false => Ok(TableProviderFilterPushDown::Unsupported),
+            .map(|filter| {
+                let skips_windows = speaks_only_of(&keys, filter)?;
+                Ok(if skips_windows {
+                    TableProviderFilterPushDown::Inexact
+                } else {
+                    TableProviderFilterPushDown::Unsupported
+                })
             })
             .collect()
     }

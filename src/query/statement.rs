@@ -4,17 +4,20 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::QueryError;
 
-/// Longer queries are machine-made, and a very long chain of operators would exhaust the planner's stack.
-const MAX_LENGTH: usize = 16 * 1024;
+/// Planning recurses along chains of operators, joins and casts, and takes more than linear time on them: 1,500 tokens
+/// stay far inside the stack of the query threads, and within seconds.
+const MAX_TOKENS: usize = 1_500;
+const MAX_BYTES: usize = 64 * 1024;
 const MAX_NESTING: usize = 50;
 
 /// The statement in `sql`, if it is the only one and reads.
 pub(super) fn parse(sql: &str) -> Result<Statement, QueryError> {
-    if sql.len() > MAX_LENGTH {
-        return Err(QueryError::TooLong { length: sql.len(), limit: MAX_LENGTH });
+    if sql.len() > MAX_BYTES || tokens(sql)? > MAX_TOKENS {
+        return Err(QueryError::TooLong { tokens: MAX_TOKENS, bytes: MAX_BYTES });
     }
     let mut statements = parse_all(sql).map_err(|error| QueryError::from_planning(&error))?;
     let count = statements.len();
@@ -26,6 +29,13 @@ pub(super) fn parse(sql: &str) -> Result<Statement, QueryError> {
         return Err(QueryError::ReadOnly(verb(&statement)));
     }
     Ok(statement)
+}
+
+fn tokens(sql: &str) -> Result<usize, QueryError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+        .tokenize()
+        .map_err(|error| QueryError::Syntax(format!("{}{}", error.message, error.location)))?;
+    Ok(tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count())
 }
 
 fn parse_all(sql: &str) -> Result<Vec<Statement>, DataFusionError> {

@@ -10,8 +10,8 @@ use crate::model::{FeatureKind, Method, Metric, WindowSize};
 /// A healthy closed window of seven days, `index` weeks after 2019-01-03, with 1,000 predictions.
 #[must_use]
 pub fn window(index: i64) -> WindowReport {
-    let start: Timestamp = "2019-01-03T00:00:00Z".parse().unwrap();
-    let start = start.plus(Span::from_days(7 * index));
+    // 2019-01-03T00:00:00Z, a Thursday: where windows of seven days start.
+    let start = Timestamp::from_millis(1_546_473_600_000).plus(Span::from_days(7 * index));
     WindowReport {
         population: Population {
             model: "car_loan".into(),

@@ -57,6 +57,7 @@ impl<'a> Parser<'a> {
             severity: Severity::Warning,
             windows_for: 1,
             sizes: Vec::new(),
+            segments: true,
             when: When::default(),
             notify: Vec::new(),
             description: None,
@@ -95,6 +96,7 @@ fn apply(check: &mut Check, entry: &Entry<'_>) -> Result<(), Problem> {
                 .map(|size| size.parse::<WindowSize>().map_err(|error| Problem::BadWindow(error.to_string())))
                 .collect::<Result<_, _>>()?;
         }
+        "segments" => check.segments = segments(value)?,
         "on" => check.when = when(value)?,
         "notify" => check.notify = list(value).map(channel).collect::<Result<_, _>>()?,
         "description" => check.description = Some(value.to_owned()),
@@ -117,6 +119,14 @@ fn windows_for(value: &str) -> Result<u32, Problem> {
     match number.parse() {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(Problem::BadFor(value.to_owned())),
+    }
+}
+
+fn segments(value: &str) -> Result<bool, Problem> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(Problem::BadSegments(value.to_owned())),
     }
 }
 

@@ -42,6 +42,11 @@ impl CheckRunner {
         &self.checks
     }
 
+    /// The checks that look at this window.
+    pub fn checks_for<'a>(&'a self, report: &'a WindowReport) -> impl Iterator<Item = &'a Check> {
+        self.checks.iter().filter(|check| check.applies_to(report))
+    }
+
     /// Plans every check without rows, so that a mistake stops the start and not the first window.
     pub async fn validate(&self) -> Result<(), CheckErrors> {
         let mut errors = Vec::new();

@@ -19,8 +19,9 @@ fn runner() -> CheckRunner {
 async fn failing(windows: &[WindowReport]) -> Vec<String> {
     let (runner, snapshot) = (runner(), snapshot(windows.to_vec()));
     let mut failing = Vec::new();
-    for check in runner.checks() {
-        match runner.run(check, &snapshot, windows.last().unwrap()).await {
+    let report = windows.last().unwrap();
+    for check in runner.checks_for(report) {
+        match runner.run(check, &snapshot, report).await {
             CheckOutcome::Passed => {}
             CheckOutcome::Failed { .. } => failing.push(check.name.clone()),
             CheckOutcome::Broken { error } => panic!("{}: {error}", check.name),

@@ -30,7 +30,7 @@ fn problems(texts: &[&str]) -> Vec<String> {
 #[test]
 fn a_header_says_everything_about_a_check() {
     let checks = load(&["-- name: slow\n-- severity: critical\n-- for: 2 windows\n-- notify: email\n\
-                         -- windows: 7d, 28d\n-- on: close\n-- description: slow: a second\n\nSELECT 1"])
+                         -- windows: 7d, 28d\n-- segments: no\n-- on: close\n-- description: slow: a second\n\nSELECT 1"])
     .unwrap();
     let check = &checks[0];
     assert_eq!(check.name, "slow");
@@ -40,6 +40,7 @@ fn a_header_says_everything_about_a_check() {
     assert_eq!(check.when, When::Close);
     assert_eq!(check.notify, ["email"]);
     assert_eq!(check.description.as_deref(), Some("slow: a second"));
+    assert!(!check.segments);
     assert!(check.applies_to(&window(0)));
 }
 
@@ -65,6 +66,20 @@ fn a_check_for_other_sizes_does_not_apply() {
 }
 
 #[test]
+fn a_check_without_segments_looks_at_the_whole_population_only() {
+    let checks = load(&["-- name: a\n-- segments: no\nSELECT 1", "-- name: b\nSELECT 1"]).unwrap();
+    let runner = CheckRunner::new(engine(), checks);
+    let mut segment = window(0);
+    segment.population.segment = Some("a=b".into());
+    assert_eq!(runner.checks_for(&segment).map(|check| check.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(runner.checks_for(&window(0)).count(), 2);
+    assert_eq!(
+        problems(&["-- name: a\n-- segments: some\nSELECT 1"]),
+        ["0.sql:2: 'segments: some' is unknown: use yes or no"]
+    );
+}
+
+#[test]
 fn all_broken_files_are_reported_at_once_with_their_lines() {
     let found = problems(&[
         "-- severity: loud\nSELECT 1",
@@ -81,7 +96,7 @@ fn all_broken_files_are_reported_at_once_with_their_lines() {
         "1.sql:3: 'just words' is no header line: write '-- key: value', and separate free comments from the header \
          with a '--' line",
         "1.sql:1: name 'a b' is not a plain name: use letters, digits and _",
-        "1.sql:2: unknown header 'severty': use name, severity, for, windows, on, notify or description",
+        "1.sql:2: unknown header 'severty': use name, severity, for, windows, segments, on, notify or description",
         "3.sql:3: header 'for' stands twice",
         "3.sql:2: 'for: some windows' is not a number of windows: write '2 windows'",
         "3.sql:4: 'on: monday' is unknown: use revision or close",

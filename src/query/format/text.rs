@@ -25,6 +25,19 @@ impl TextTable {
         self.rows.push(row.into_iter().map(|cell| cell.replace(['\n', '\r'], " ")).collect());
     }
 
+    /// The header, a rule and the rows, without the count that ends the whole.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let widths = self.widths();
+        let mut lines = Vec::new();
+        if !self.columns.is_empty() {
+            let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+            lines.push(self.line(&widths, self.columns.iter().map(|(name, _)| name.as_str())));
+            lines.push(rule.join("-+-"));
+        }
+        lines.extend(self.rows.iter().map(|row| self.line(&widths, row.iter().map(String::as_str))));
+        lines.into_iter()
+    }
+
     fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|(name, _)| name.chars().count()).collect();
         for row in &self.rows {
@@ -50,12 +63,8 @@ impl TextTable {
 
 impl fmt::Display for TextTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
-        let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-        writeln!(f, "{}", self.line(&widths, self.columns.iter().map(|(name, _)| name.as_str())))?;
-        writeln!(f, "{}", rule.join("-+-"))?;
-        for row in &self.rows {
-            writeln!(f, "{}", self.line(&widths, row.iter().map(String::as_str)))?;
+        for line in self.lines() {
+            writeln!(f, "{line}")?;
         }
         let plural = if self.rows.len() == 1 { "" } else { "s" };
         writeln!(f, "({} row{plural})", self.rows.len())

@@ -1,0 +1,183 @@
+//! `plimsoll sql`: asks a running service.
+
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, ValueEnum};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::query::format::{Alignment, TextTable};
+use crate::query::tables::{self, Table};
+
+#[derive(Clone, Debug, Args)]
+pub struct SqlArgs {
+    /// One SELECT over the tables that --tables shows
+    #[arg(required_unless_present = "tables", value_name = "QUERY")]
+    pub query: Option<String>,
+    /// Where the service listens
+    #[arg(long, default_value = "http://127.0.0.1:8080", env = "PLIMSOLL_URL")]
+    pub url: String,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Bearer token, if the service asks for one
+    #[arg(long, env = "PLIMSOLL_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Show every table and its columns; needs no service
+    #[arg(long, conflicts_with = "query")]
+    pub tables: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+/// RFC 9457, as far as it is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    title: String,
+    detail: String,
+    code: String,
+}
+
+pub async fn run(args: SqlArgs) -> anyhow::Result<()> {
+    if args.tables {
+        print!("{}", catalogue());
+        return Ok(());
+    }
+    let query = args.query.as_deref().unwrap_or_default();
+    let answer = ask(&args, query).await?;
+    match args.format {
+        Format::Table => print!("{}", rows_as_table(&answer)?),
+        Format::Json | Format::Csv => println!("{}", answer.trim_end()),
+    }
+    Ok(())
+}
+
+async fn ask(args: &SqlArgs, query: &str) -> anyhow::Result<String> {
+    let url = format!("{}/v1/sql", args.url.trim_end_matches('/'));
+    let accept = if args.format == Format::Csv { "text/csv" } else { "application/json" };
+    let mut request = reqwest::Client::new().post(&url).header(ACCEPT, accept).json(&json!({ "sql": query }));
+    if let Some(token) = &args.token {
+        request = request.bearer_auth(token);
+    }
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_connect() => {
+            return Err(anyhow!(error).context(format!("nothing answers at {}: is `plimsoll up` running?", args.url)));
+        }
+        Err(error) => return Err(anyhow!(error).context(format!("cannot ask {url}"))),
+    };
+    let status = response.status();
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = response.text().await.with_context(|| format!("the answer of {url} broke off"))?;
+    if !status.is_success() {
+        bail!(refusal(status.as_u16(), content_type.as_deref(), &body));
+    }
+    Ok(body)
+}
+
+/// What went wrong, from a problem document if there is one.
+fn refusal(status: u16, content_type: Option<&str>, body: &str) -> String {
+    let is_json = content_type.is_some_and(|name| name.contains("json"));
+    let problem: Problem = if is_json { serde_json::from_str(body).unwrap_or_default() } else { Problem::default() };
+    let words = if problem.detail.is_empty() { problem.title } else { problem.detail };
+    match (words.is_empty(), problem.code.is_empty()) {
+        (true, _) => format!("the service answered {status}: is this the address of plimsoll?"),
+        (false, true) => words,
+        (false, false) => format!("{words} ({})", problem.code),
+    }
+}
+
+fn rows_as_table(body: &str) -> anyhow::Result<TextTable> {
+    let rows: Vec<Map<String, Value>> = serde_json::from_str(body).context("the answer is no list of rows")?;
+    let Some(first) = rows.first() else { return Ok(TextTable::default()) };
+    let names: Vec<String> = first.keys().cloned().collect();
+    let columns = names.iter().map(|name| {
+        let is_number = rows.iter().filter_map(|row| row.get(name)).all(|value| value.is_number() || value.is_null());
+        (name.clone(), if is_number { Alignment::Right } else { Alignment::Left })
+    });
+    let mut table = TextTable::new(columns);
+    for row in &rows {
+        table.push(names.iter().map(|name| cell(row.get(name))).collect());
+    }
+    Ok(table)
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn catalogue() -> String {
+    tables::catalogue().map(explained).join("\n")
+}
+
+/// A table's name and meaning, and its columns indented below.
+fn explained(table: &dyn Table) -> String {
+    let names = ["column", "type", "null", "meaning"].map(|name| (name.to_owned(), Alignment::Left));
+    let mut columns = TextTable::new(names);
+    for column in table.columns() {
+        let null = if column.nullable { "yes" } else { "" };
+        let data_type = tables::sql_type(&column.data_type);
+        columns.push(vec![column.name.to_owned(), data_type, null.to_owned(), column.description.to_owned()]);
+    }
+    let lines: String = columns.lines().flat_map(|line| ["  ".to_owned(), line, "\n".to_owned()]).collect();
+    format!("{}: {}\n{lines}", table.name(), table.description())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_names_every_table_and_column() {
+        let shown = catalogue();
+        for table in tables::catalogue() {
+            assert!(shown.contains(&format!("{}: {}", table.name(), table.description())));
+            for column in table.columns() {
+                assert!(shown.contains(column.description), "{}", column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_become_a_table_with_numbers_to_the_right() {
+        let table =
+            rows_as_table(r#"[{"feature":"a","psi":0.5,"detail":null},{"feature":"bb","psi":12,"detail":null}]"#);
+        assert_eq!(
+            table.unwrap().to_string(),
+            "feature | psi | detail\n--------+-----+-------\na       | 0.5 |\nbb      |  12 |\n(2 rows)\n"
+        );
+        assert_eq!(rows_as_table("[]").unwrap().to_string(), "(0 rows)\n");
+    }
+
+    #[test]
+    fn a_problem_document_becomes_one_clear_line() {
+        let body = r#"{"title":"query refused","status":400,"detail":"no field named x","code":"query_plan"}"#;
+        assert_eq!(refusal(400, Some("application/problem+json"), body), "no field named x (query_plan)");
+        let page = refusal(404, Some("text/html"), "<html>");
+        assert_eq!(page, "the service answered 404: is this the address of plimsoll?");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_away_is_named() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let args = SqlArgs {
+            query: Some("SELECT 1".into()),
+            url: format!("http://{free}"),
+            format: Format::Json,
+            token: None,
+            tables: false,
+        };
+        let error = run(args).await.unwrap_err().to_string();
+        assert!(error.contains("is `plimsoll up` running?"), "{error}");
+    }
+}
