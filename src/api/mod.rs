@@ -3,6 +3,7 @@
 //! Handlers see the bus and the query engine through [`EventSink`] and [`Sql`], and everything they show through the
 //! [`View`], so that no request waits for a topic to be read.
 
+mod adapters;
 mod body;
 mod events;
 mod exposition;

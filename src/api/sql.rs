@@ -75,7 +75,7 @@ fn failed(problem: SqlProblem) -> Problem {
     match problem {
         SqlProblem::Refused { code, detail } => Problem::bad_request(&code, detail),
         SqlProblem::TimedOut { detail } => Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail),
-        SqlProblem::Failed { detail } => Problem::internal(detail),
+        SqlProblem::Failed { code, detail } => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &code, detail),
     }
 }
 

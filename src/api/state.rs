@@ -81,7 +81,7 @@ pub enum SqlProblem {
     #[error("{detail}")]
     TimedOut { detail: String },
     #[error("{detail}")]
-    Failed { detail: String },
+    Failed { code: String, detail: String },
 }
 
 impl ApiState {
