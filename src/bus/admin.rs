@@ -70,7 +70,7 @@ impl Admin {
         let (client, topic) = (Arc::clone(&self.client), topic.to_owned());
         let end = move |partition| client.inner().fetch_watermarks(&topic, partition, ANSWER).map(|(_, high)| high);
         let ends: KafkaResult<Vec<i64>> = self.blocking(move || (0..partitions).map(end).collect()).await?;
-        ends.map_err(|error| self.link.unreachable(error))
+        ends.map_err(|error| self.link.unreachable(&error))
     }
 
     /// What `group` has committed, per partition.
@@ -79,7 +79,7 @@ impl Admin {
         let client = self.group(group)?;
         let topic = topic.to_owned();
         let answer = self.blocking(move || committed(&client, &topic, partitions)).await?;
-        answer.map_err(|error| self.link.unreachable(error))
+        answer.map_err(|error| self.link.unreachable(&error))
     }
 
     /// Asks again and again, more and more slowly, until the broker answers.
@@ -100,7 +100,7 @@ impl Admin {
     async fn existing(&self) -> Result<BTreeMap<String, i32>, BusError> {
         let client = Arc::clone(&self.client);
         let answer = self.blocking(move || client.inner().fetch_metadata(None, ANSWER)).await?;
-        let metadata = answer.map_err(|error| self.link.unreachable(error))?;
+        let metadata = answer.map_err(|error| self.link.unreachable(&error))?;
         self.link.up();
         let topics = metadata.topics().iter();
         Ok(topics.map(|t| (t.name().to_owned(), i32::try_from(t.partitions().len()).unwrap_or(i32::MAX))).collect())
@@ -122,7 +122,7 @@ impl Admin {
             .collect();
         let options = AdminOptions::new().request_timeout(Some(ANSWER * 3)).operation_timeout(Some(ANSWER));
         let answer = self.client.create_topics(&wanted, &options).await;
-        for result in answer.map_err(|error| self.link.unreachable(error))? {
+        for result in answer.map_err(|error| self.link.unreachable(&error))? {
             match result {
                 Ok(topic) => tracing::info!(topic, "topic created"),
                 // Another process was quicker.
@@ -212,7 +212,7 @@ impl Admin {
     }
 
     async fn blocking<T: Send + 'static>(&self, question: impl FnOnce() -> T + Send + 'static) -> Result<T, BusError> {
-        tokio::task::spawn_blocking(question).await.map_err(|error| self.link.unreachable(error))
+        tokio::task::spawn_blocking(question).await.map_err(|error| self.link.unreachable(&error))
     }
 }
 

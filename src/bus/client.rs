@@ -1,5 +1,6 @@
 //! What every Kafka client shares: its properties, its log and its health.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,7 @@ pub(super) fn is_embedded(settings: &BusSettings) -> bool {
 
 /// The number of partitions of `topic`. Blocks.
 pub(super) fn partitions<C: ClientContext>(client: &Client<C>, link: &Link, topic: &str) -> Result<i32, BusError> {
-    let metadata = client.fetch_metadata(Some(topic), ANSWER).map_err(|error| link.unreachable(error))?;
+    let metadata = client.fetch_metadata(Some(topic), ANSWER).map_err(|error| link.unreachable(&error))?;
     link.up();
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     let count = found.map_or(0, |found| found.partitions().len());
@@ -137,7 +138,7 @@ impl Link {
         matches!(self.telemetry.health().get(PART), Some(Health::Blocked(_)))
     }
 
-    pub(super) fn unreachable(&self, reason: impl ToString) -> BusError {
+    pub(super) fn unreachable(&self, reason: &(impl fmt::Display + ?Sized)) -> BusError {
         BusError::Unreachable { brokers: self.brokers.clone(), reason: reason.to_string() }
     }
 

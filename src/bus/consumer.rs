@@ -93,7 +93,7 @@ impl Consumer {
             cursors: Cursors::new(embedded),
         };
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer.client.subscribe(&names).map_err(|error| consumer.failed(error))?;
+        consumer.client.subscribe(&names).map_err(|error| consumer.failed(&error))?;
         Ok(consumer)
     }
 
@@ -126,16 +126,16 @@ impl Consumer {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (source, offset) in &offsets {
             let start = offset.map_or(Offset::Beginning, Offset::Offset);
-            list.add_partition_offset(&source.topic, source.partition, start).map_err(|error| self.failed(error))?;
+            list.add_partition_offset(&source.topic, source.partition, start).map_err(|error| self.failed(&error))?;
         }
         self.cursors.start(&offsets);
-        self.client.assign(&list).map_err(|error| self.failed(error))
+        self.client.assign(&list).map_err(|error| self.failed(&error))
     }
 
     /// Answers a [`Polled::Revoked`].
     pub fn unassign(&mut self) -> Result<(), BusError> {
         self.cursors.start(&[]);
-        self.client.unassign().map_err(|error| self.failed(error))
+        self.client.unassign().map_err(|error| self.failed(&error))
     }
 
     /// Commits the next offsets to read, for lag tools, without waiting.
@@ -165,9 +165,9 @@ impl Consumer {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (source, offset) in offsets {
             let next = Offset::Offset(*offset);
-            list.add_partition_offset(&source.topic, source.partition, next).map_err(|error| self.failed(error))?;
+            list.add_partition_offset(&source.topic, source.partition, next).map_err(|error| self.failed(&error))?;
         }
-        self.client.commit(&list, mode).map_err(|error| self.failed(error))
+        self.client.commit(&list, mode).map_err(|error| self.failed(&error))
     }
 
     /// Takes records until there are enough, none is waiting, or the group has something to say.
@@ -183,7 +183,7 @@ impl Consumer {
                         bytes += size;
                     }
                 }
-                Some(Err(error)) => self.bear(error)?,
+                Some(Err(error)) => self.bear(&error)?,
                 None if wait.is_zero() => break,
                 // An event has been served, or the time is up.
                 None => {}
@@ -196,7 +196,7 @@ impl Consumer {
     }
 
     /// Librdkafka goes on by itself after every error but a fatal one.
-    fn bear(&self, error: KafkaError) -> Result<(), BusError> {
+    fn bear(&self, error: &KafkaError) -> Result<(), BusError> {
         if let KafkaError::MessageConsumptionFatal(_) = error {
             return Err(self.failed(error));
         }
@@ -249,7 +249,7 @@ impl Consumer {
         self.client.context()
     }
 
-    fn failed(&self, error: impl ToString) -> BusError {
+    fn failed(&self, error: &KafkaError) -> BusError {
         BusError::Consume { group: self.group.clone(), reason: error.to_string() }
     }
 }

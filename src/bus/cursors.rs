@@ -8,7 +8,7 @@ use crate::event::SourcePartition;
 /// The assigned partitions of one reader.
 #[derive(Debug)]
 pub(super) struct Cursors {
-    cursors: Vec<Cursor>,
+    partitions: Vec<Cursor>,
     /// The partition of the last record; neighbours mostly share it.
     last: usize,
     /// Whether the broker may send a record twice in a row of batches, as the embedded one does where
@@ -44,13 +44,13 @@ pub(super) enum Taken {
 
 impl Cursors {
     pub(super) fn new(repeats: bool) -> Self {
-        Self { cursors: Vec::new(), last: 0, repeats }
+        Self { partitions: Vec::new(), last: 0, repeats }
     }
 
     /// Forgets everything and starts at these offsets; None is the beginning.
     pub(super) fn start(&mut self, offsets: &[(SourcePartition, Option<i64>)]) {
         self.last = 0;
-        self.cursors = offsets
+        self.partitions = offsets
             .iter()
             .map(|(source, offset)| Cursor {
                 source: source.clone(),
@@ -62,7 +62,7 @@ impl Cursors {
     }
 
     pub(super) fn positions(&self) -> impl Iterator<Item = (&SourcePartition, i64)> {
-        self.cursors.iter().map(|cursor| (&cursor.source, cursor.next))
+        self.partitions.iter().map(|cursor| (&cursor.source, cursor.next))
     }
 
     /// Copies `message`, and reports in `jumps` when it is a first record that was not asked for.
@@ -71,7 +71,7 @@ impl Cursors {
             return Taken::Skipped;
         };
         self.last = index;
-        let cursor = &mut self.cursors[index];
+        let cursor = &mut self.partitions[index];
         let offset = message.offset();
         if self.repeats && offset < cursor.next {
             return Taken::Skipped;
@@ -87,7 +87,7 @@ impl Cursors {
 
     /// The gathered records by partition, in the order in which the partitions were assigned.
     pub(super) fn drain(&mut self) -> Vec<(SourcePartition, Records)> {
-        self.cursors
+        self.partitions
             .iter_mut()
             .filter(|cursor| !cursor.gathered.is_empty())
             .map(|cursor| (cursor.source.clone(), std::mem::take(&mut cursor.gathered)))
@@ -96,10 +96,10 @@ impl Cursors {
 
     fn find(&self, topic: &str, partition: i32) -> Option<usize> {
         let is_it = |cursor: &Cursor| cursor.source.partition == partition && cursor.source.topic == topic;
-        if self.cursors.get(self.last).is_some_and(is_it) {
+        if self.partitions.get(self.last).is_some_and(is_it) {
             return Some(self.last);
         }
-        self.cursors.iter().position(is_it)
+        self.partitions.iter().position(is_it)
     }
 }
 

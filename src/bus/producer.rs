@@ -99,7 +99,7 @@ impl Producer {
     pub async fn publish_within(&self, records: Vec<Outgoing>, timeout: Duration) -> Result<(), BusError> {
         match tokio::time::timeout(timeout, self.publish(records)).await {
             Ok(published) => published,
-            Err(_) => Err(self.link.unreachable(format!("no acknowledgement within {} ms", timeout.as_millis()))),
+            Err(_) => Err(self.link.unreachable(&format!("no acknowledgement within {} ms", timeout.as_millis()))),
         }
     }
 
@@ -109,8 +109,8 @@ impl Producer {
         let flushed = tokio::task::spawn_blocking(move || client.flush(timeout)).await;
         match flushed {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.link.unreachable(error)),
-            Err(error) => Err(self.link.unreachable(error)),
+            Ok(Err(error)) => Err(self.link.unreachable(&error)),
+            Err(error) => Err(self.link.unreachable(&error)),
         }
     }
 
@@ -208,7 +208,7 @@ fn keep(records: Vec<Outgoing>, failures: &[Failure]) -> Vec<Outgoing> {
 }
 
 impl Ticket {
-    fn fail(self: Box<Self>, error: KafkaError) {
+    fn fail(&self, error: KafkaError) {
         // Nobody listens any more when the caller has given up.
         let _ = self.failures.send(Failure { index: self.index, error });
     }

@@ -60,7 +60,7 @@ impl Tail {
                         bytes += size;
                     }
                 }
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(self.failed(error)),
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(self.failed(&error)),
                 Some(Err(error)) => tracing::debug!(name = self.name, %error, "reading goes on after an error"),
                 None if wait.is_zero() => break,
                 None => {}
@@ -95,7 +95,7 @@ impl Tail {
             for partition in 0..client::partitions(self.client.client(), self.client.context(), topic)? {
                 let source = SourcePartition { topic: topic.clone(), partition };
                 let (low, high) = self.watermarks(&source)?;
-                list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| self.failed(error))?;
+                list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| self.failed(&error))?;
                 beginnings.push((source.clone(), None));
                 if low < high {
                     self.behind.insert(source, high);
@@ -103,7 +103,7 @@ impl Tail {
             }
         }
         self.cursors.start(&beginnings);
-        self.client.assign(&list).map_err(|error| self.failed(error))
+        self.client.assign(&list).map_err(|error| self.failed(&error))
     }
 
     fn catch_up(&mut self) {
@@ -126,10 +126,10 @@ impl Tail {
 
     fn watermarks(&self, source: &SourcePartition) -> Result<(i64, i64), BusError> {
         let found = self.client.fetch_watermarks(&source.topic, source.partition, ANSWER);
-        found.map_err(|error| self.client.context().unreachable(error))
+        found.map_err(|error| self.client.context().unreachable(&error))
     }
 
-    fn failed(&self, error: impl ToString) -> BusError {
+    fn failed(&self, error: &KafkaError) -> BusError {
         BusError::Consume { group: self.name.clone(), reason: error.to_string() }
     }
 }

@@ -15,7 +15,7 @@ use crate::event::SourcePartition;
 use crate::telemetry::{Health, Telemetry};
 
 const PARTITIONS: i32 = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(200);
 const GROUP: &str = "plimsoll.test";
 
@@ -257,7 +257,9 @@ async fn a_second_member_takes_a_share_and_gives_it_back_when_it_leaves() {
         let mut holds = Holdings::default();
         holds.poll_until(&mut [&mut first], |held| held[0].len() == 3);
         let mut second = Consumer::new(&settings, GROUP, &names, &telemetry).unwrap();
-        holds.poll_until(&mut [&mut first, &mut second], |held| held[0].len() == 2 && held[1].len() == 1);
+        holds.poll_until(&mut [&mut first, &mut second], |held| {
+            held[0].len() + held[1].len() == 3 && !held[1].is_empty()
+        });
         second.close();
         holds.poll_until(&mut [&mut first], |held| held[0].len() == 3);
     })
@@ -424,4 +426,48 @@ async fn a_topic_made_anew_is_read_from_its_beginning() {
     assert_eq!(seen[&source("predictions", 1)][0].0, 0);
     producer.close().await;
     broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_member_reports_a_broker_that_goes_and_comes_back() {
+    let data = TempDir::new().unwrap();
+    let (broker, settings) = broker(data.path()).await;
+    let telemetry = Telemetry::default();
+    Admin::new(&settings, &telemetry).unwrap().ensure(&Topics::new(&settings).all(&settings)).await.unwrap();
+    let mut consumer = Consumer::new(&settings, GROUP, &["predictions".to_owned()], &telemetry).unwrap();
+    let health = telemetry.clone();
+    let mut consumer = blocking(move || {
+        poll_while(&mut consumer, || !health.is_ready());
+        consumer
+    })
+    .await;
+    broker.stop().await;
+
+    let health = telemetry.clone();
+    let mut consumer = blocking(move || {
+        poll_while(&mut consumer, || health.is_ready());
+        consumer
+    })
+    .await;
+    let health = telemetry.health().remove("kafka");
+    assert!(matches!(&health, Some(Health::Blocked(words)) if words.contains(&settings.bootstrap())), "{health:?}");
+
+    let restarted = EmbeddedBroker::start(settings.bootstrap().parse().unwrap(), data.path()).await.unwrap();
+    blocking(move || poll_while(&mut consumer, || !telemetry.is_ready())).await;
+    restarted.stop().await;
+}
+
+fn poll_while(consumer: &mut Consumer, unlike: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while unlike() {
+        assert!(Instant::now() < deadline);
+        match consumer.poll(1, POLL).unwrap() {
+            Polled::Assigned(sources) => {
+                let offsets: Offsets = sources.into_iter().map(|source| (source, None)).collect();
+                consumer.assign(&offsets).unwrap();
+            }
+            Polled::Revoked(_) => consumer.unassign().unwrap(),
+            Polled::Records(_) | Polled::Idle => {}
+        }
+    }
 }
