@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::adapters::{BusSink, BusTail, Tables};
 use super::threads::Threads;
 use super::{App, AppError, Part, load_reference};
-use crate::api::{self, ApiParts, ApiState, View, ViewHandle, ViewLimits, ViewTopic};
+use crate::api::{self, ApiParts, ApiState, EventSink, View, ViewHandle, ViewLimits, ViewTopic};
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Producer, Tail, Topics};
 use crate::clock::Clock;
 use crate::evaluate::EvaluateRole;
@@ -37,7 +36,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 ///
 /// `shutdown` ends that wait. Ready references, such as the demo's, are passed in; the others are read from their files.
 pub async fn start(
-    settings: Settings,
+    mut settings: Settings,
     parts: BTreeSet<Part>,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
@@ -45,12 +44,10 @@ pub async fn start(
     shutdown: &CancellationToken,
 ) -> Result<App, AppError> {
     let models = Arc::new(settings.models.clone());
-    let engine = QueryEngine::new(QueryLimits {
-        memory: settings.checks.memory,
-        timeout: settings.checks.timeout,
-        max_rows: MAX_ROWS,
-    })?;
-    let checks = CheckRunner::new(engine.clone(), load_checks(&settings.checks.directory)?);
+    let limits = QueryLimits { memory: settings.checks.memory, timeout: settings.checks.timeout, max_rows: MAX_ROWS };
+    // Two engines, so that a user's long query cannot hold up the checks.
+    let (sql, engine) = (QueryEngine::new(limits)?, QueryEngine::new(limits)?);
+    let checks = CheckRunner::new(engine, load_checks(&settings.checks.directory)?);
     checks.validate().await?;
     let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
     let references = read_references(&settings, ready).await?;
@@ -64,7 +61,7 @@ pub async fn start(
     telemetry.report("kafka", Health::Starting);
     // The embedded broker must be up before its clients look for it, and HTTP before any wait.
     let serving = CancellationToken::new();
-    let broker = start_broker(&settings).await?;
+    let broker = start_broker(&mut settings).await?;
     let producer = Arc::new(Producer::new(&settings.bus, &telemetry)?);
     let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
     let (http, server) = if parts.contains(&Part::Api) {
@@ -73,8 +70,8 @@ pub async fn start(
             models: settings.models.clone(),
             topics: topics.clone(),
             view: view.clone(),
-            sink: Arc::new(BusSink(Arc::clone(&producer))),
-            sql: Arc::new(Tables(engine)),
+            sink: Arc::clone(&producer) as Arc<dyn EventSink>,
+            sql: Arc::new(sql),
             telemetry: telemetry.clone(),
             started_at: clock.now(),
         })?;
@@ -88,6 +85,7 @@ pub async fn start(
     let mut app = App {
         http,
         view,
+        bus: settings.bus.clone(),
         topics,
         producer,
         admin,
@@ -98,7 +96,6 @@ pub async fn start(
         serving,
         broker,
         parts,
-        prefix: settings.bus.prefix.clone(),
     };
     tokio::select! {
         () = shutdown.cancelled() => {
@@ -119,11 +116,12 @@ pub async fn start(
     Ok(app)
 }
 
-async fn start_broker(settings: &Settings) -> Result<Option<EmbeddedBroker>, AppError> {
-    match &settings.bus.brokers {
-        BrokerSource::External(_) => Ok(None),
-        BrokerSource::Embedded { listen, data } => Ok(Some(EmbeddedBroker::start(*listen, data).await?)),
-    }
+async fn start_broker(settings: &mut Settings) -> Result<Option<EmbeddedBroker>, AppError> {
+    let BrokerSource::Embedded { listen, data } = &mut settings.bus.brokers else { return Ok(None) };
+    let broker = EmbeddedBroker::start(*listen, data).await?;
+    // Port 0 leaves the choice to the system.
+    *listen = broker.address();
+    Ok(Some(broker))
 }
 
 async fn read_references(settings: &Settings, ready: Vec<Reference>) -> Result<References, AppError> {
@@ -179,7 +177,8 @@ async fn ensure_topics(app: &App, settings: &Settings) -> Result<(), AppError> {
 }
 
 fn follow_view(app: &mut App, settings: &Settings) -> Result<(), AppError> {
-    let tail = BusTail(Tail::new(&settings.bus, &ViewTopic::names(&app.topics), &app.telemetry)?);
+    let names = ViewTopic::names(&app.topics);
+    let tail = tokio::task::block_in_place(|| Tail::new(&settings.bus, &names, &app.telemetry))?;
     let (topics, view, telemetry) = (app.topics.clone(), app.view.clone(), app.telemetry.clone());
     let stop = app.followers.token();
     app.followers.spawn("view", move || api::follow(tail, &topics, &view, &telemetry, &stop))
@@ -215,7 +214,8 @@ fn follow_references(app: &mut App, settings: &Settings, references: &References
     if !settings.models.iter().any(from_stream) {
         return Ok(());
     }
-    let mut tail = Tail::new(&settings.bus, std::slice::from_ref(&app.topics.references), &app.telemetry)?;
+    let names = [app.topics.references.clone()];
+    let mut tail = tokio::task::block_in_place(|| Tail::new(&settings.bus, &names, &app.telemetry))?;
     let (references, view, models) = (references.clone(), app.view.clone(), settings.models.clone());
     let stop = app.followers.token();
     let mut take = move |timeout: Duration| -> Result<bool, BusError> {

@@ -4,7 +4,6 @@
 //! goes the other way: the roles make their last checkpoint, what they published is acknowledged, then HTTP and at
 //! last the embedded broker stop.
 
-mod adapters;
 mod build;
 mod reference;
 mod settle;
@@ -19,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, ViewHandle};
-use crate::bus::{Admin, BusError, EmbeddedBroker, Producer, Topics};
+use crate::bus::{Admin, BusError, BusSettings, EmbeddedBroker, Producer, Topics};
 use crate::codec::files::FileError;
 use crate::evaluate::checks::CheckErrors;
 use crate::notify::MailError;
@@ -46,6 +45,8 @@ pub struct App {
     /// Where HTTP listens, if it does.
     pub http: Option<SocketAddr>,
     pub view: ViewHandle,
+    /// As in the settings, with the embedded broker's real address.
+    pub bus: BusSettings,
     pub topics: Topics,
     pub producer: Arc<Producer>,
     pub admin: Arc<Admin>,
@@ -56,7 +57,6 @@ pub struct App {
     serving: CancellationToken,
     broker: Option<EmbeddedBroker>,
     parts: BTreeSet<Part>,
-    prefix: String,
 }
 
 #[derive(Debug, thiserror::Error)]

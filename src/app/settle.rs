@@ -22,7 +22,7 @@ impl App {
             if !self.parts.contains(&part) {
                 continue;
             }
-            let group = format!("{}.{}", self.prefix, part.name());
+            let group = format!("{}.{}", self.bus.prefix, part.name());
             for topic in topics {
                 while !self.has_read(&group, &topic).await? {
                     tokio::time::sleep(PAUSE).await;

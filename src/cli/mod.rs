@@ -145,4 +145,3 @@ async fn stop_signal() -> anyhow::Result<()> {
         _ = terminate.recv() => Ok(()),
     }
 }
-

@@ -20,8 +20,7 @@ pub(super) struct UpArgs {
 }
 
 pub(super) async fn run(args: UpArgs, settings: Settings) -> anyhow::Result<()> {
-    let parts: BTreeSet<Part> =
-        if args.roles.is_empty() { Part::ALL.into() } else { args.roles.into_iter().collect() };
+    let parts: BTreeSet<Part> = if args.roles.is_empty() { Part::ALL.into() } else { args.roles.into_iter().collect() };
     let bootstrap = settings.bus.bootstrap();
     let broker = if is_embedded(&settings) { "embedded broker" } else { "kafka" };
     let shutdown = CancellationToken::new();
@@ -31,8 +30,7 @@ pub(super) async fn run(args: UpArgs, settings: Settings) -> anyhow::Result<()> 
         stopping.cancel();
         outcome
     });
-    let started =
-        app::start(settings, parts, Arc::new(SystemClock), Telemetry::default(), Vec::new(), &shutdown).await;
+    let started = app::start(settings, parts, Arc::new(SystemClock), Telemetry::default(), Vec::new(), &shutdown).await;
     let app = match started {
         Ok(app) => app,
         Err(AppError::Stopped) => return Ok(()),

@@ -23,11 +23,9 @@ impl EvaluateMachine {
     ) -> Result<(), RoleError> {
         self.judge_drift(model, report)?;
         self.judge_decay(model, report)?;
-        if report.population.segment.is_some() {
-            return Ok(());
-        }
-        for check in self.checks.checks().to_vec() {
-            if check.applies_to(report) && (check.when == When::Revision || report.revision == 1) {
+        let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();
+        for check in checks {
+            if check.when == When::Revision || report.revision == 1 {
                 self.judge_check(&check, report, snapshot).await?;
             }
         }

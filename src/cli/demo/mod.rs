@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::replay::{Pace, ReplayTopics, publish};
 use super::stop_signal;
 use crate::app::{self, App, Part};
-use crate::bus::BusSettings;
 use crate::clock::{Span, SystemClock};
 use crate::codec::files::replay::{Replay, ReplayOptions};
 use crate::codec::files::{DataFile, Dataset};
@@ -81,14 +80,13 @@ pub(super) async fn run(
         let _ = stop_signal().await;
         stopping.cancel();
     });
-    let bus = settings.bus.clone();
     let parts = Part::ALL.into();
     let app =
         app::start(settings, parts, Arc::new(SystemClock), Telemetry::default(), vec![reference], &shutdown).await?;
     if let Some(address) = app.http {
-        story.addresses(address, &bus);
+        story.addresses(address, &app.bus);
     }
-    let finished = watch(&args, &app, &bus, &model, &story, &shutdown).await;
+    let finished = watch(&args, &app, &model, &story, &shutdown).await;
     if finished.is_ok() && !args.once && !shutdown.is_cancelled() {
         story.staying_up(app.http);
         shutdown.cancelled().await;
@@ -104,19 +102,18 @@ pub(super) async fn run(
 async fn watch(
     args: &DemoArgs,
     app: &App,
-    bus: &BusSettings,
     model: &Model,
     story: &Story,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<Summary>> {
-    let telling = story.follow(app, bus, shutdown)?;
+    let telling = story.follow(app, shutdown)?;
     let options = ReplayOptions { version: Some("1".to_owned()), outcome_delay: OUTCOME_DELAY, ..Default::default() };
     let production = DataFile::from_bytes("car_loan_production.parquet", Bytes::from_static(PRODUCTION))?;
     let outcomes = DataFile::from_bytes("car_loan_outcomes.parquet", Bytes::from_static(OUTCOMES))?;
     let replay = Replay::new(production, Some(outcomes), model, options)?;
     let bar = progress_bar(replay.predictions())?;
     story.behind(&bar);
-    let topics = ReplayTopics::of(bus)?;
+    let topics = ReplayTopics::of(&app.bus)?;
     let progress = |published: &super::replay::Published| {
         bar.set_position(published.predictions);
         bar.set_message(published.until.map(|time| time.to_string()).unwrap_or_default());
@@ -132,7 +129,7 @@ async fn watch(
         telling.stop().await;
         return Ok(None);
     }
-    let snapshot = summary::read(app, bus).await?;
+    let snapshot = summary::read(app).await?;
     telling.stop().await;
     let summary = Summary::of(&snapshot);
     if !args.once {

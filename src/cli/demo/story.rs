@@ -95,9 +95,9 @@ impl Story {
     }
 
     /// Prints alerts and retraining requests from now on.
-    pub(super) fn follow(&self, app: &App, bus: &BusSettings, shutdown: &CancellationToken) -> anyhow::Result<Telling> {
+    pub(super) fn follow(&self, app: &App, shutdown: &CancellationToken) -> anyhow::Result<Telling> {
         let topics = [app.topics.alerts.clone(), app.topics.retraining.clone()];
-        let mut tail = Tail::new(bus, &topics, &app.telemetry)?;
+        let mut tail = tokio::task::block_in_place(|| Tail::new(&app.bus, &topics, &app.telemetry))?;
         let stop = shutdown.child_token();
         let (story, stopping, alerts) = (self.clone(), stop.clone(), app.topics.alerts.clone());
         let thread = tokio::task::spawn_blocking(move || {
@@ -118,7 +118,10 @@ impl Story {
                     self.alert(&alert);
                 }
             } else if let Ok(request) = serde_json::from_slice::<RetrainingRequest>(payload) {
-                self.line(&format!("{}  RETRAIN   {} version {}: {}", request.requested_at, request.model, request.version, request.reason));
+                self.line(&format!(
+                    "{}  RETRAIN   {} version {}: {}",
+                    request.requested_at, request.model, request.version, request.reason
+                ));
             }
         }
     }

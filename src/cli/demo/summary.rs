@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::api::{View, ViewLimits, ViewTopic};
 use crate::app::App;
-use crate::bus::{BusSettings, Tail};
+use crate::bus::Tail;
 use crate::clock::Timestamp;
 use crate::event::{Alert, RetrainingRequest, WindowReport};
 use crate::model::Metric;
@@ -37,8 +37,8 @@ struct Books {
 }
 
 /// Reads the topics from their start to where they end now.
-pub(super) async fn read(app: &App, bus: &BusSettings) -> anyhow::Result<Arc<Snapshot>> {
-    let (bus, topics, telemetry) = (bus.clone(), app.topics.clone(), app.telemetry.clone());
+pub(super) async fn read(app: &App) -> anyhow::Result<Arc<Snapshot>> {
+    let (bus, topics, telemetry) = (app.bus.clone(), app.topics.clone(), app.telemetry.clone());
     let read = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Snapshot>> {
         let mut tail = Tail::new(&bus, &ViewTopic::names(&topics), &telemetry)?;
         let mut view = View::new(Vec::new(), ViewLimits::default());
