@@ -141,6 +141,8 @@ impl App {
             Some(server) => server.await.unwrap_or(Ok(())),
             None => Ok(()),
         };
+        // Clients go before their broker, or they would report it lost.
+        drop((self.producer, self.admin));
         if let Some(broker) = self.broker {
             broker.stop().await;
         }

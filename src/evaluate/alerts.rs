@@ -136,9 +136,10 @@ impl Alerts {
             (Some(alert), Standing::Clear) => (AlertState::Resolved, alert.started_at),
             (None, Standing::Clear) => return Ok(()),
         };
+        let is_bad = matches!(raised.standing, Standing::Bad { .. });
         if let Some(alert) = &open
             && alert.state == state
-            && (state != AlertState::Firing || parts_of(alert) == raised.parts)
+            && (!is_bad || parts_of(alert) == raised.parts)
         {
             record.alert = open;
             return Ok(());

@@ -1,5 +1,6 @@
 //! What the demo prints as it happens.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::bus::{BusSettings, Records, Tail};
-use crate::event::{Alert, AlertState, RetrainingRequest};
+use crate::event::{Alert, AlertState, Fingerprint, RetrainingRequest};
 use crate::model::Metric;
 use crate::performance::estimate;
 use crate::profile::Reference;
@@ -32,6 +33,8 @@ const CHECKS: [(&str, &str); 6] = [
 pub(super) struct Story {
     to_stderr: bool,
     bar: Arc<Mutex<Option<ProgressBar>>>,
+    /// Alerts told as firing, so that what is added to them is told as such.
+    firing: Arc<Mutex<BTreeSet<Fingerprint>>>,
 }
 
 /// A thread that prints alerts and requests as they come.
@@ -59,7 +62,7 @@ impl Telling {
 
 impl Story {
     pub(super) fn new(to_stderr: bool) -> Self {
-        Self { to_stderr, bar: Arc::default() }
+        Self { to_stderr, bar: Arc::default(), firing: Arc::default() }
     }
 
     /// From now on lines go above this progress bar.
@@ -128,11 +131,17 @@ impl Story {
 
     fn alert(&self, alert: &Alert) {
         let at = alert.resolved_at.or(alert.fired_at).unwrap_or(alert.started_at);
+        let mut firing = self.firing.lock().unwrap_or_else(PoisonError::into_inner);
         let state = match alert.state {
             AlertState::Pending => "pending ",
-            AlertState::Firing => "FIRING  ",
+            AlertState::Firing if firing.insert(alert.fingerprint.clone()) => "FIRING  ",
+            AlertState::Firing => "  more  ",
             AlertState::Resolved => "resolved",
         };
+        if alert.state != AlertState::Firing {
+            firing.remove(&alert.fingerprint);
+        }
+        drop(firing);
         self.line(&format!("{at}  {state}  {} {}: {}", alert.severity.name(), alert.kind, alert.summary));
     }
 
