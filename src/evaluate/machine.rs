@@ -213,7 +213,7 @@ impl Machine for EvaluateMachine {
                 PaneRecord::Watermark(watermark) => {
                     self.watermarks.entry(watermark.model.clone()).or_default().update(watermark);
                 }
-                PaneRecord::Raw(raw) => self.raw.push(raw)?,
+                PaneRecord::Raw(raw) => self.raw.push(&raw)?,
             }
         }
         Ok(())
