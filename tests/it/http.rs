@@ -134,10 +134,10 @@ fn sql_is_answered_as_json_and_csv(http: &Http) {
     // A null may be left out.
     found[0].as_object_mut().unwrap().entry("segment").or_insert(Value::Null);
     assert_eq!((answer.status, found), (200, rows));
-    let csv = http.post_accepting("/v1/sql", "text/csv", sql);
+    let csv = http.sql_as("text/csv", sql);
     assert_eq!((csv.status, csv.body.as_str()), (200, "window_size,predictions,segment\n1d,1440,\n"));
     assert!(csv.content_type.starts_with("text/csv"));
-    assert_eq!(http.post_accepting("/v1/sql", "image/png", sql).status, 406);
+    assert_eq!(http.sql_as("image/png", sql).status, 406);
     for wrong in ["SELECT nope FROM windows", "DELETE FROM windows", "SELEC 1", "SELECT 1; SELECT 2", ""] {
         let answer = http.post("/v1/sql", "application/sql", wrong);
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.body);
