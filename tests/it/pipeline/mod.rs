@@ -62,19 +62,7 @@ fn reference(model: &Model) -> Reference {
 }
 
 fn topics() -> Topics {
-    let own = |name: &str| format!("plimsoll.{name}");
-    Topics {
-        predictions: vec!["predictions".into()],
-        outcomes: vec!["outcomes".into()],
-        joins: own("joins"),
-        panes: own("panes"),
-        windows: own("windows"),
-        alerts: own("alerts"),
-        retraining: own("retraining"),
-        references: own("references"),
-        accounting: own("accounting"),
-        deadletter: own("deadletter"),
-    }
+    Topics::named("plimsoll", &["predictions".into()], &["outcomes".into()])
 }
 
 fn roles(model: Model, references: References) -> Vec<Arc<dyn Role>> {
