@@ -1,0 +1,69 @@
+//! Programs in Python: clients of other makes, and an SMTP server.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Process, eventually, root, skip_or_fail};
+
+/// Runs a script of `tests` to its end and answers what it prints. None where there is no Python for it.
+pub fn python(script: &str, args: &[&str], input: &str) -> Option<String> {
+    let mut command = interpreter(script)?;
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("Python starts");
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("Python runs");
+    writer.join().expect("the writer ends").expect("the script reads its input");
+    assert!(output.status.success(), "{script} {args:?} failed");
+    Some(String::from_utf8(output.stdout).expect("the script prints UTF-8"))
+}
+
+/// An SMTP server that keeps what it gets.
+#[derive(Debug)]
+pub struct SmtpSink {
+    folder: TempDir,
+    port: u16,
+    _process: Process,
+}
+
+impl SmtpSink {
+    /// Refuses the first messages for the time being. None where there is no Python for it.
+    pub fn start(refused: usize) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = interpreter("tests/smtp/sink.py")?;
+        command.arg("--dir").arg(folder.path()).arg("--fail-first").arg(refused.to_string());
+        let process = Process::spawn(&mut command, &folder.path().join("sink.log"));
+        let port = eventually(Duration::from_secs(30), "the SMTP server listens", || {
+            fs::read_to_string(folder.path().join("port")).ok()?.parse().ok()
+        });
+        Some(Self { folder, port, _process: process })
+    }
+
+    /// For `notify.email.url`.
+    pub fn url(&self) -> String {
+        format!("smtp://127.0.0.1:{}", self.port)
+    }
+
+    /// What has arrived, in its order.
+    pub fn messages(&self) -> Vec<String> {
+        let path = |number: usize| self.folder.path().join(format!("{number}.eml"));
+        (1..).map_while(|number| fs::read_to_string(path(number)).ok()).collect()
+    }
+}
+
+fn interpreter(script: &str) -> Option<Command> {
+    let python = std::env::var_os("PLIMSOLL_TEST_PYTHON").map(PathBuf::from).filter(|path| path.is_file());
+    let Some(python) = python else {
+        skip_or_fail("PLIMSOLL_TEST_PYTHON names no Python with the packages of tests/requirements.txt");
+        return None;
+    };
+    let mut command = Command::new(python);
+    command.arg(root().join(script)).current_dir(root());
+    Some(command)
+}

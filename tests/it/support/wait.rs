@@ -1,0 +1,23 @@
+//! Waiting for what other processes do: the only place that sleeps.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks until there is an answer; panics when there is none in time.
+pub fn eventually<T>(within: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {} s", within.as_secs());
+        sleep(PAUSE);
+    }
+}
+
+/// As [`eventually`], for a condition.
+pub fn eventually_true(within: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    eventually(within, what, || holds().then_some(()));
+}
