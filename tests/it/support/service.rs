@@ -50,6 +50,8 @@ pub struct ServiceOptions<'a> {
 /// Killed when dropped. Its configuration, data and ports stay the same over restarts.
 #[derive(Debug)]
 pub struct Service {
+    /// Dropped before its folder, so that a failed test can show its log.
+    process: Option<Process>,
     folder: TempDir,
     prefix: String,
     bootstrap: Option<String>,
@@ -59,7 +61,6 @@ pub struct Service {
     roles: String,
     http: Http,
     embedded: u16,
-    process: Option<Process>,
 }
 
 impl Service {
