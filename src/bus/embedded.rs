@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tansu_broker::broker::Broker;
 use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_storage::{GroupDetail, Storage as _, StorageContainer, UpdateError};
+use tansu_storage::{GroupDetail, GroupState, Storage as _, StorageContainer, UpdateError};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -163,10 +163,14 @@ async fn empty_groups(storage: &Url, listener: Url) -> Result<(), tansu_storage:
         .silent(true)
         .build()
         .await?;
+    // Unlike tansu's default, whose protocol without a name no member can agree to.
+    let state = GroupState::Forming { protocol_type: None, protocol_name: None, leader: None };
+    let empty = GroupDetail { state, ..GroupDetail::default() };
     for group in storage.list_groups(None).await? {
-        let mut outcome = storage.update_group(&group.group_id, GroupDetail::default(), None).await;
+        let mut outcome = storage.update_group(&group.group_id, empty.clone(), None).await;
+        // Only the first version of a group is written without naming the one before.
         if let Err(UpdateError::Outdated { version, .. }) = outcome {
-            outcome = storage.update_group(&group.group_id, GroupDetail::default(), Some(version)).await;
+            outcome = storage.update_group(&group.group_id, empty.clone(), Some(version)).await;
         }
         if let Err(error) = outcome {
             tracing::warn!(group = group.group_id, ?error, "the group's last members cannot be forgotten");
