@@ -36,19 +36,7 @@ pub(super) fn model_row(name: &str) -> ModelRow {
 }
 
 pub(super) fn topics() -> Topics {
-    let own = |name: &str| format!("plimsoll.{name}");
-    Topics {
-        predictions: vec!["predictions".into()],
-        outcomes: vec!["outcomes".into()],
-        joins: own("joins"),
-        panes: own("panes"),
-        windows: own("windows"),
-        alerts: own("alerts"),
-        retraining: own("retraining"),
-        references: own("references"),
-        accounting: own("accounting"),
-        deadletter: own("deadletter"),
-    }
+    Topics::named("plimsoll", &["predictions".into()], &["outcomes".into()])
 }
 
 pub(super) fn population(model: &str) -> Population {

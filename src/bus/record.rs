@@ -64,6 +64,7 @@ impl Records {
         self.buffer.len()
     }
 
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         self.entries.iter().map(|entry| self.view(entry))
     }

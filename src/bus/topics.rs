@@ -33,10 +33,16 @@ pub struct Topic {
 impl Topics {
     #[must_use]
     pub fn new(settings: &BusSettings) -> Self {
-        let own = |name: &str| format!("{}.{name}", settings.prefix);
+        Self::named(&settings.prefix, &settings.predictions, &settings.outcomes)
+    }
+
+    /// The users' topics by their names and Plimsoll's own behind a prefix.
+    #[must_use]
+    pub fn named(prefix: &str, predictions: &[String], outcomes: &[String]) -> Self {
+        let own = |name: &str| format!("{prefix}.{name}");
         Self {
-            predictions: settings.predictions.clone(),
-            outcomes: settings.outcomes.clone(),
+            predictions: predictions.to_vec(),
+            outcomes: outcomes.to_vec(),
             joins: own("joins"),
             panes: own("panes"),
             windows: own("windows"),

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::app::AppError;
 use crate::bus::{BusError, Outgoing, Producer};
 use crate::settings::{self, Overrides, Settings, SettingsErrors};
 use crate::telemetry::{Telemetry, init_logging};
@@ -45,6 +46,7 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and it lives as long as the program")]
 enum Command {
     /// Run the service
     Up(up::UpArgs),
@@ -76,8 +78,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("plimsoll: {error:#}");
-            let is_configuration = error.chain().any(|cause| cause.is::<SettingsErrors>());
-            ExitCode::from(if is_configuration { USAGE } else { 1 })
+            ExitCode::from(if is_configuration(&error) { USAGE } else { 1 })
         }
     }
 }
@@ -109,6 +110,13 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Topics(command) => runtime.block_on(topics::run(command, &load()?))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether what the user configured is at fault: the settings, a check, a reference file or the mail account.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    let is_apps =
+        |error: &AppError| matches!(error, AppError::Checks(_) | AppError::Reference { .. } | AppError::Mail(_));
+    error.is::<SettingsErrors>() || error.downcast_ref::<AppError>().is_some_and(is_apps)
 }
 
 fn overrides(set: &[String]) -> anyhow::Result<Overrides> {

@@ -1,5 +1,7 @@
 //! The decision: an effect that matters **and** is more than chance.
 
+use std::f64::consts::LN_2;
+
 use super::PairedCounts;
 use super::divergence::{jensen_shannon, psi};
 use super::ks::ks;
@@ -83,21 +85,17 @@ fn measure(
     let df = u32::try_from(counts.bins().saturating_sub(1)).unwrap_or(u32::MAX);
     let scale = 1.0 / n_reference as f64 + 1.0 / n_current as f64;
     let critical = chi_square_critical(alpha, df) * scale;
-    match method {
+    if method == Method::Psi {
         // Under no drift PSI / (1/N + 1/n) is about χ² with B − 1 degrees of freedom (Yurdakul 2018).
-        Method::Psi => {
-            let statistic = psi(&counts)?;
-            let p_value = chi_square_p_value(statistic / scale, df);
-            Some(Measured { statistic, lower: statistic, upper: statistic, p_value, noise: critical })
-        }
-        // To second order the divergence in nats is PSI / 8.
-        _ => {
-            let statistic = jensen_shannon(&counts)?;
-            let p_value = chi_square_p_value(8.0 * std::f64::consts::LN_2 * statistic * statistic / scale, df);
-            let noise = (critical / (8.0 * std::f64::consts::LN_2)).sqrt();
-            Some(Measured { statistic, lower: statistic, upper: statistic, p_value, noise })
-        }
+        let statistic = psi(&counts)?;
+        let p_value = chi_square_p_value(statistic / scale, df);
+        return Some(Measured { statistic, lower: statistic, upper: statistic, p_value, noise: critical });
     }
+    // To second order the divergence in nats is PSI / 8.
+    let statistic = jensen_shannon(&counts)?;
+    let p_value = chi_square_p_value(8.0 * LN_2 * statistic * statistic / scale, df);
+    let noise = (critical / (8.0 * LN_2)).sqrt();
+    Some(Measured { statistic, lower: statistic, upper: statistic, p_value, noise })
 }
 
 fn measure_ks(alpha: f64, reference: &ColumnProfile, current: &ColumnProfile) -> Option<Measured> {

@@ -9,7 +9,7 @@ use super::checks::{Check, CheckOutcome, When};
 use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
 use super::trace::Standing;
-use crate::event::{Population, Severity, Verdict, WindowReport};
+use crate::event::{OffsetRange, Population, Severity, Verdict, WindowReport};
 use crate::model::Model;
 use crate::query::Snapshot;
 use crate::runner::RoleError;
@@ -38,7 +38,8 @@ impl EvaluateMachine {
         if self.is_told_by_the_whole(&cause, &report.population) {
             return Ok(());
         }
-        self.alerts.settle(&cause, report, &raised, || drift_evidence(report, &raised))
+        let offsets = self.offsets(report);
+        self.alerts.settle(&cause, report, &raised, || drift_evidence(report, &raised, &offsets))
     }
 
     fn judge_decay(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
@@ -48,7 +49,8 @@ impl EvaluateMachine {
         if self.is_told_by_the_whole(&cause, &report.population) {
             return Ok(());
         }
-        self.alerts.settle(&cause, report, &raised, || decay_evidence(report))?;
+        let offsets = self.offsets(report);
+        self.alerts.settle(&cause, report, &raised, || decay_evidence(report, &offsets))?;
         if report.population.segment.is_some() {
             return Ok(());
         }
@@ -86,6 +88,12 @@ impl EvaluateMachine {
         self.alerts.settle(&broken, report, &raised, || check_evidence(check, report, &outcome))
     }
 
+    /// Where the window's predictions stand in the input.
+    fn offsets(&self, report: &WindowReport) -> Vec<OffsetRange> {
+        let topics = &self.topics.predictions;
+        self.panes.offsets(&report.population, report.window_start, report.window_end, topics)
+    }
+
     /// One cause, one alert: what the whole population's alert says already is not said again for a segment.
     fn is_told_by_the_whole(&self, cause: &Cause<'_>, population: &Population) -> bool {
         if population.segment.is_none() {
@@ -118,7 +126,7 @@ fn decay_verdict(model: &Model, report: &WindowReport) -> Option<bool> {
     if judged.is_empty() { None } else { Some(judged.contains(&Verdict::Decay)) }
 }
 
-fn drift_evidence(report: &WindowReport, raised: &Raised) -> (String, serde_json::Value) {
+fn drift_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRange]) -> (String, serde_json::Value) {
     let rows: Vec<_> = report.drifted().collect();
     let mut named: Vec<String> = rows
         .iter()
@@ -130,18 +138,20 @@ fn drift_evidence(report: &WindowReport, raised: &Raised) -> (String, serde_json
     let summary = format!("distribution differs from the reference: {}", named.join(", "));
     let evidence = json!({
         "window": window_evidence(report),
+        "offsets": offsets,
         "features": rows,
         "worst": rows.iter().max_by(|a, b| a.statistic.unwrap_or(0.0).total_cmp(&b.statistic.unwrap_or(0.0))).map(|row| &row.feature),
     });
     (summary, evidence)
 }
 
-fn decay_evidence(report: &WindowReport) -> (String, serde_json::Value) {
+fn decay_evidence(report: &WindowReport, offsets: &[OffsetRange]) -> (String, serde_json::Value) {
     let decayed: Vec<_> = report.performance.iter().filter(|row| row.verdict == Verdict::Decay).collect();
     let named: Vec<String> = decayed.iter().map(|row| describe(row)).collect();
     let summary = format!("performance fell below the reference: {}", named.join(", "));
     let evidence = json!({
         "window": window_evidence(report),
+        "offsets": offsets,
         "performance": decayed,
         "label_coverage": report.label_coverage,
     });

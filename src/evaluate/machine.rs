@@ -41,6 +41,8 @@ pub(super) struct EvaluateMachine {
     watermarks: BTreeMap<String, Watermarks>,
     /// Whether anything came since the last checkpoint.
     moved: bool,
+    /// Whether windows wait for a reference, which another process may send.
+    waiting: bool,
 }
 
 impl EvaluateMachine {
@@ -73,7 +75,8 @@ impl EvaluateMachine {
             panes,
             windows,
             watermarks,
-            moved: true,
+            moved: false,
+            waiting: true,
         })
     }
 
@@ -213,7 +216,7 @@ impl Machine for EvaluateMachine {
                 PaneRecord::Watermark(watermark) => {
                     self.watermarks.entry(watermark.model.clone()).or_default().update(watermark);
                 }
-                PaneRecord::Raw(raw) => self.raw.push(raw)?,
+                PaneRecord::Raw(raw) => self.raw.push(&raw)?,
             }
         }
         Ok(())
@@ -221,14 +224,14 @@ impl Machine for EvaluateMachine {
 
     async fn checkpoint(&mut self, _now: Timestamp) -> Result<Checkpoint, RoleError> {
         let mut checkpoint = Checkpoint::default();
-        if !std::mem::take(&mut self.moved) {
+        let moved = std::mem::take(&mut self.moved);
+        if !moved && !std::mem::take(&mut self.waiting) {
             return Ok(checkpoint);
         }
         self.settle_raw().await?;
         for model in self.models.clone().values() {
             let Some(reference) = self.references.get(&model.name) else {
-                // Its windows wait for the reference, so look again even if nothing comes.
-                self.moved = true;
+                self.waiting = true;
                 continue;
             };
             let watermarks = self.watermarks.entry(model.name.clone()).or_default();
@@ -245,8 +248,10 @@ impl Machine for EvaluateMachine {
         self.windows.checkpoint(&mut checkpoint.writes);
         checkpoint.outgoing.append(&mut self.outgoing);
         self.alerts.checkpoint(&mut checkpoint.writes, &mut checkpoint.outgoing)?;
-        checkpoint.writes.push(Write::put(WATERMARKS, encode(&self.watermarks)?));
-        checkpoint.writes.push(self.requests.store()?);
+        if moved || !checkpoint.is_empty() {
+            checkpoint.writes.push(Write::put(WATERMARKS, encode(&self.watermarks)?));
+            checkpoint.writes.push(self.requests.store()?);
+        }
         Ok(checkpoint)
     }
 }

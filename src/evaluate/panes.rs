@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::event::{Population, SourcePartition};
+use crate::event::{OffsetRange, Population, SourcePartition};
 use crate::profile::{decode, encode};
 use crate::runner::RoleError;
 use crate::state::{Store, Write, prefix_end};
@@ -113,7 +113,7 @@ impl PaneStore {
         from: Timestamp,
         to: Timestamp,
         topics: &[String],
-    ) -> BTreeMap<SourcePartition, Offsets> {
+    ) -> Vec<OffsetRange> {
         let mut ranges: BTreeMap<SourcePartition, Offsets> = BTreeMap::new();
         let panes = self.index.get(population).into_iter().flat_map(|panes| panes.range(from..to));
         for (source, offsets) in panes.flat_map(|(_, sources)| sources) {
@@ -122,7 +122,13 @@ impl PaneStore {
                 *range = (range.0.min(offsets.0), range.1.max(offsets.1));
             }
         }
-        ranges
+        let range = |(source, (from, to)): (SourcePartition, Offsets)| OffsetRange {
+            topic: source.topic,
+            partition: source.partition,
+            from,
+            to,
+        };
+        ranges.into_iter().map(range).collect()
     }
 
     /// Forgets the panes of `model` that start before `oldest`, and returns the partials that are gone.

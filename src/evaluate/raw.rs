@@ -41,7 +41,7 @@ impl RawStore {
     }
 
     /// Keeps rows that were not seen before.
-    pub(super) fn push(&mut self, raw: RawRows) -> Result<(), RoleError> {
+    pub(super) fn push(&mut self, raw: &RawRows) -> Result<(), RoleError> {
         let taken = self.high_water.entry(raw.model.clone()).or_default().entry(raw.source.clone()).or_insert(i64::MIN);
         if raw.offsets.1 <= *taken {
             return Ok(());
@@ -51,7 +51,7 @@ impl RawStore {
         *self.rows.entry(raw.model.clone()).or_default() += raw.rows;
         let source = key_of(&[&raw.model, &raw.source.to_string()]);
         let key = [PREFIX, source.as_bytes(), b"/", &raw.offsets.0.to_be_bytes()].concat();
-        self.pending.insert(key, Some(encode(&raw)?));
+        self.pending.insert(key, Some(encode(raw)?));
         Ok(())
     }
 

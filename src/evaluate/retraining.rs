@@ -8,9 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::panes::PaneStore;
 use crate::bus::Outgoing;
 use crate::clock::Timestamp;
-use crate::event::{
-    Fingerprint, OffsetRange, PerformanceRow, RetrainingData, RetrainingRequest, Verdict, WindowReport, key_of,
-};
+use crate::event::{Fingerprint, PerformanceRow, RetrainingData, RetrainingRequest, Verdict, WindowReport, key_of};
 use crate::model::Model;
 use crate::profile::{decode, encode};
 use crate::runner::RoleError;
@@ -58,19 +56,7 @@ impl Requests {
             version: version.clone(),
             reason: reason(report, since),
             alerts,
-            data: RetrainingData {
-                from: since,
-                to: report.window_end,
-                offsets: offsets
-                    .into_iter()
-                    .map(|(source, (from, to))| OffsetRange {
-                        topic: source.topic,
-                        partition: source.partition,
-                        from,
-                        to,
-                    })
-                    .collect(),
-            },
+            data: RetrainingData { from: since, to: report.window_end, offsets },
             champion: report.performance.clone(),
             requested_at,
         })

@@ -152,7 +152,7 @@ impl PredictionMachine {
                 continue;
             }
             let id = IdHash::of(rows.id().value(row));
-            if self.recent[index].is_repeat(id, time) {
+            if self.recent[index].is_repeat(id, time, watermark.newest_with(time)) {
                 self.ledger.accounting().duplicate += 1;
                 continue;
             }
@@ -253,8 +253,8 @@ impl Machine for PredictionMachine {
         checkpoint.outgoing.append(&mut self.ledger.take_dead_letters());
         checkpoint.outgoing.append(&mut self.watermark_records(now)?);
         for (model, recent) in self.models.iter().zip(&mut self.recent) {
-            let watermark = self.watermarks.get(&model.name).and_then(|watermark| watermark.watermark(model.lateness));
-            recent.checkpoint(watermark, &mut checkpoint.writes)?;
+            let newest = self.watermarks.get(&model.name).and_then(PartitionWatermark::newest);
+            recent.checkpoint(newest, &mut checkpoint.writes)?;
         }
         let watermark = lowest_watermark(&self.models, &self.watermarks);
         if let Some((accounting, outgoing)) = self.ledger.take_changed(watermark)? {

@@ -93,3 +93,97 @@ impl PredictionHalf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::IdHash;
+
+    const HORIZON: Span = Span::from_days(60);
+
+    fn source(partition: i32) -> SourcePartition {
+        SourcePartition { topic: "outcomes".into(), partition }
+    }
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::default().plus(Span::from_days(day))
+    }
+
+    fn row(time: Timestamp, offset: i64, kind: JoinRowKind) -> JoinRow {
+        JoinRow { model: "m".into(), id: IdHash(1), time, offset, kind }
+    }
+
+    fn prediction(time: Timestamp, label: &str) -> JoinRow {
+        let kind = JoinRowKind::Prediction {
+            version: "1".into(),
+            variant: "default".into(),
+            segments: Vec::new(),
+            label: Some(label.into()),
+            score: None,
+        };
+        row(time, 0, kind)
+    }
+
+    fn outcome(time: Timestamp, offset: i64, label: &str) -> JoinRow {
+        row(time, offset, JoinRowKind::Outcome { label: label.into() })
+    }
+
+    fn counted(rows: &[JoinRow]) -> (Option<String>, Vec<Recount>) {
+        let mut entry = Entry::default();
+        let mut recounts = Vec::new();
+        for row in rows {
+            entry.take(row, &source(0));
+            recounts.extend(entry.recount(HORIZON));
+        }
+        (entry.counted, recounts)
+    }
+
+    #[test]
+    fn a_pair_is_counted_once_whichever_half_comes_first() {
+        for rows in
+            [[prediction(day(0), "1"), outcome(day(14), 0, "0")], [outcome(day(14), 0, "0"), prediction(day(0), "1")]]
+        {
+            let (label, recounts) = counted(&rows);
+            assert_eq!(label.as_deref(), Some("0"));
+            assert_eq!(recounts, [Recount { remove: None, add: Some("0".into()) }]);
+        }
+    }
+
+    #[test]
+    fn the_first_prediction_of_an_id_stays() {
+        let mut entry = Entry::default();
+        entry.take(&prediction(day(0), "1"), &source(0));
+        entry.take(&prediction(day(1), "0"), &source(0));
+        assert_eq!(entry.prediction.unwrap().label.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_later_outcome_corrects_an_earlier_one_in_any_order() {
+        let (early, late) = (outcome(day(14), 0, "0"), outcome(day(15), 1, "1"));
+        for outcomes in [[early.clone(), late.clone()], [late, early]] {
+            let rows = [vec![prediction(day(0), "1")], outcomes.to_vec()].concat();
+            assert_eq!(counted(&rows).0.as_deref(), Some("1"));
+        }
+        let (_, recounts) = counted(&[prediction(day(0), "1"), outcome(day(14), 0, "0"), outcome(day(15), 1, "1")]);
+        assert_eq!(recounts[1], Recount { remove: Some("0".into()), add: Some("1".into()) });
+    }
+
+    #[test]
+    fn of_outcomes_at_the_same_time_the_later_place_wins() {
+        let rows = [prediction(day(0), "1"), outcome(day(14), 7, "1"), outcome(day(14), 3, "0")];
+        assert_eq!(counted(&rows).0.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn an_outcome_after_the_horizon_neither_counts_nor_undoes() {
+        assert_eq!(counted(&[prediction(day(0), "1"), outcome(day(61), 0, "1")]).0, None);
+        let rows = [prediction(day(0), "1"), outcome(day(60), 0, "1"), outcome(day(61), 1, "0")];
+        assert_eq!(counted(&rows).0.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_repeated_outcome_changes_nothing() {
+        let rows = [prediction(day(0), "1"), outcome(day(14), 0, "1"), outcome(day(14), 0, "1")];
+        assert_eq!(counted(&rows).1.len(), 1);
+    }
+}

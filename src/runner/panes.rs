@@ -69,12 +69,11 @@ impl PaneTable {
         self.round += 1;
         if !self.panes.contains_key(&key) {
             let stored = store.get(&self.store_key(&key)).await?;
-            let partial = match stored {
-                Some(bytes) => decode(&bytes)?,
-                None => {
-                    let (epoch, counts) = empty();
-                    PanePartial { key: key.clone(), source: self.source.clone(), epoch, offsets, counts }
-                }
+            let partial = if let Some(bytes) = stored {
+                decode(&bytes)?
+            } else {
+                let (epoch, counts) = empty();
+                PanePartial { key: key.clone(), source: self.source.clone(), epoch, offsets, counts }
             };
             self.panes.insert(key.clone(), Pane { partial, touched: 0, changed: false });
         }

@@ -29,6 +29,18 @@ impl PartitionWatermark {
         self.last_seen = Some(now);
     }
 
+    /// The newest event time once an event at `time` is among them.
+    #[must_use]
+    pub fn newest_with(&self, time: Timestamp) -> Timestamp {
+        self.newest.map_or(time, |newest| newest.max(time))
+    }
+
+    /// The newest event time; none before the first event.
+    #[must_use]
+    pub const fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
     /// The newest event time less the lateness; none before the first event.
     #[must_use]
     pub fn watermark(&self, lateness: Span) -> Option<Timestamp> {
