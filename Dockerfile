@@ -12,14 +12,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/plimsoll --create-home plimsoll
 COPY --from=build /usr/local/bin/plimsoll /usr/local/bin/plimsoll
+# The checks that deploy/plimsoll.toml names; the configuration itself is the user's, mounted beside them.
 COPY sql/checks /etc/plimsoll/checks
 USER plimsoll
 WORKDIR /var/lib/plimsoll
-ENV PLIMSOLL_CONFIG=/etc/plimsoll/plimsoll.toml \
-    PLIMSOLL_CHECKS_DIRECTORY=/etc/plimsoll/checks
+ENV PLIMSOLL_CONFIG=/etc/plimsoll/plimsoll.toml
 VOLUME /var/lib/plimsoll
 EXPOSE 8080
-# As Ctrl-C: a last checkpoint, then the end.
-STOPSIGNAL SIGINT
 ENTRYPOINT ["plimsoll"]
 CMD ["up"]

@@ -1,12 +1,12 @@
-//! Who may ask: the bearer token, and protection from other people's web pages.
+//! Who may ask: those who show the token, and no page of another site in their name.
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use subtle::ConstantTimeEq;
 
+use super::credentials::{self, BASIC, BEARER};
 use super::{ApiState, Problem};
 
 /// Probes and scrapers come without a token.
@@ -17,13 +17,16 @@ pub(super) async fn require_token(State(state): State<ApiState>, request: Reques
     let Some(token) = &state.parts.settings.token else {
         return next.run(request).await;
     };
-    if OPEN.contains(&request.uri().path()) || bearer(request.headers()).is_some_and(|shown| same(shown, token)) {
+    let path = request.uri().path();
+    if OPEN.contains(&path) || credentials::show(request.headers(), token) {
         return next.run(request).await;
     }
-    Problem::unauthorized().into_response()
+    // A browser that opens the first page is asked for a password; programs are told of the token.
+    Problem::unauthorized(if path == "/" { BASIC } else { BEARER }).into_response()
 }
 
-/// Refuses what a browser sends on behalf of another site's page. A page cannot hide its `Origin` when it posts.
+/// Refuses what a browser sends on behalf of another site's page, be it with the password that it remembers. A page
+/// cannot hide its `Origin` when it posts.
 /// A name that an attacker's DNS points at the loopback address passes that test, so without a token a listener on
 /// the loopback address answers to loopback names only.
 pub(super) async fn refuse_other_sites(State(state): State<ApiState>, request: Request, next: Next) -> Response {
@@ -41,15 +44,6 @@ pub(super) async fn refuse_other_sites(State(state): State<ApiState>, request: R
         return Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail).into_response();
     }
     next.run(request).await
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = text(headers, &AUTHORIZATION)?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn same(shown: &str, token: &str) -> bool {
-    shown.as_bytes().ct_eq(token.as_bytes()).into()
 }
 
 /// Whether `origin` (`scheme://host[:port]`) is the host that was asked.

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod body;
+mod credentials;
 mod events;
 mod exposition;
 mod guard;

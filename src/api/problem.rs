@@ -60,12 +60,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
-    /// The client did not show the token.
+    /// The client did not show the token; `challenge` names the scheme in which it should.
     #[must_use]
-    pub fn unauthorized() -> Self {
-        let detail = "send the configured token: Authorization: Bearer <token>";
+    pub fn unauthorized(challenge: &'static str) -> Self {
+        let detail = "send the configured token: Authorization: Bearer <token>, or as the password of HTTP Basic";
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-        problem.0.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"plimsoll\""));
+        problem.0.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         problem
     }
 

@@ -7,6 +7,7 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// Largest request body in bytes.
     pub max_body: usize,
-    /// When set, requests other than `/livez`, `/readyz` and `/metrics` must carry it as a bearer token.
+    /// When set, requests other than `/livez`, `/readyz` and `/metrics` must carry it: as a bearer
+    /// token, or as the password of HTTP Basic.
     pub token: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, ANSWER, Link};
@@ -16,6 +16,9 @@ use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
 
 const SMALLER: (&str, &str) = ("queued.max.messages.kbytes", "8192");
+
+/// How long to wait before asking again for the ends of a partition that has no leader.
+const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
 const REQUIRED: [(&str, &str); 2] = [("enable.auto.commit", "false"), ("auto.offset.reset", "earliest")];
 
@@ -125,13 +128,25 @@ impl Tail {
     }
 
     fn watermarks(&self, source: &SourcePartition) -> Result<(i64, i64), BusError> {
-        let found = self.client.fetch_watermarks(&source.topic, source.partition, ANSWER);
-        found.map_err(|error| self.client.context().unreachable(&error))
+        let deadline = Instant::now() + ANSWER;
+        loop {
+            match self.client.fetch_watermarks(&source.topic, source.partition, ANSWER) {
+                Ok(found) => return Ok(found),
+                // As for a moment after the topic was made.
+                Err(error) if has_no_leader(&error) && Instant::now() < deadline => std::thread::sleep(LEADER_PAUSE),
+                Err(error) => return Err(self.client.context().unreachable(&error)),
+            }
+        }
     }
 
     fn failed(&self, error: &KafkaError) -> BusError {
         BusError::Consume { group: self.name.clone(), reason: error.to_string() }
     }
+}
+
+fn has_no_leader(error: &KafkaError) -> bool {
+    let passing = [RDKafkaErrorCode::NotLeaderForPartition, RDKafkaErrorCode::LeaderNotAvailable];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
 impl fmt::Debug for Tail {

@@ -24,22 +24,24 @@ use crate::telemetry::{Telemetry, init_logging};
 
 /// Wrong usage or configuration.
 const USAGE: u8 = 2;
+/// The flags that every command takes stand apart from its own.
+const COMMON: &str = "Common options";
 
 /// Watches machine-learning models on the Kafka stream: drift, decay, alerts, retraining requests.
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, max_term_width = 100)]
 struct Arguments {
     /// Configuration file [default: config/plimsoll.toml, then plimsoll.toml]
-    #[arg(long, short, global = true, env = "PLIMSOLL_CONFIG", value_name = "FILE")]
+    #[arg(long, short, global = true, env = "PLIMSOLL_CONFIG", value_name = "FILE", help_heading = COMMON)]
     config: Option<PathBuf>,
-    /// Override a key of the configuration, such as kafka.brokers=localhost:9092
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    /// Override a key of the configuration, such as kafka.brokers=localhost:9092; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = COMMON)]
     set: Vec<String>,
     /// What to log, such as debug or plimsoll=debug,warn
-    #[arg(long, global = true, env = "PLIMSOLL_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "PLIMSOLL_LOG", value_name = "FILTER", help_heading = COMMON)]
     log: Option<String>,
     /// Log as JSON lines
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     log_json: bool,
     #[command(subcommand)]
     command: Command,

@@ -24,8 +24,9 @@ const PREFIX: &str = "PLIMSOLL_";
 const PROPERTIES: &str = "kafka.properties";
 const PROPERTIES_VARIABLE: &str = "PLIMSOLL_KAFKA_PROPERTIES_";
 
-/// Variables with Plimsoll's prefix that are no settings: the path of the file, the log filter, and the tests' own.
-const OTHER_VARIABLES: [&str; 2] = ["PLIMSOLL_CONFIG", "PLIMSOLL_LOG"];
+/// Variables with Plimsoll's prefix that are no settings: the path of the file, the log filter, those of `plimsoll sql`,
+/// and the tests' own.
+const OTHER_VARIABLES: [&str; 4] = ["PLIMSOLL_CONFIG", "PLIMSOLL_LOG", "PLIMSOLL_URL", "PLIMSOLL_TOKEN"];
 const TEST_VARIABLES: &str = "PLIMSOLL_TEST_";
 
 /// The names that may stand directly in the table at `path`: its keys and the tables inside it.

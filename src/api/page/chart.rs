@@ -174,7 +174,7 @@ fn steps(low: f64, high: f64) -> Vec<f64> {
     if !range.is_finite() || range <= 0.0 {
         return vec![low];
     }
-    let rough = range / 5.0;
+    let rough = range / 7.0;
     let magnitude = 10_f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * magnitude >= rough).unwrap_or(10.0);
     let step = factor * magnitude;
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn ticks_are_round_numbers_within_the_range() {
         let frame = Frame::new(&[at(0)], (0.893, 0.951), Scale::Linear);
-        assert_eq!(frame.value_ticks(), [0.9, 0.92, 0.94]);
+        assert_eq!(frame.value_ticks(), [0.9, 0.91, 0.92, 0.93, 0.94, 0.95]);
         let frame = Frame::new(&[at(0)], (0.0, 0.6), Scale::SquareRoot);
         assert_eq!(frame.value_ticks(), [0.0, 0.01, 0.05, 0.2, 0.5]);
     }

@@ -8,10 +8,10 @@ fn secured() -> Bench {
 async fn without_the_token_only_probes_and_metrics_answer() {
     let bench = secured();
     bench.telemetry.report("bus", Health::Ready);
-    for path in ["/", "/v1/models", "/v1/alerts", "/nowhere"] {
+    for path in ["/v1/models", "/v1/alerts", "/nowhere"] {
         let answer = bench.get(path).await;
         answer.is_problem(401, "unauthorized");
-        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"plimsoll\"", "{path}");
     }
     bench.post("/v1/sql", "SELECT 1").await.is_problem(401, "unauthorized");
     for path in ["/livez", "/readyz", "/metrics"] {
@@ -30,6 +30,29 @@ async fn the_token_opens_and_another_does_not() {
     for wrong in ["Bearer sesam", "Bearer sesame2", "Basic sesame", "sesame", "Bearer "] {
         bench.send(with(wrong)).await.is_problem(401, "unauthorized");
     }
+}
+
+#[tokio::test]
+async fn a_browser_is_asked_for_the_token_as_a_password() {
+    let bench = secured();
+    let asked = bench.get("/").await;
+    asked.is_problem(401, "unauthorized");
+    assert!(asked.header("www-authenticate").starts_with("Basic realm=\"plimsoll\""));
+    // `anna:sesame` and `anna:sesam`; the browser sends it to the pages that the first page links, too.
+    let with = |path: &str, pair: &str| {
+        Request::get(path).header("authorization", format!("Basic {pair}")).body(Body::empty()).unwrap()
+    };
+    for path in ["/", "/v1/models"] {
+        assert_eq!(bench.send(with(path, "YW5uYTpzZXNhbWU=")).await.status, 200, "{path}");
+        bench.send(with(path, "YW5uYTpzZXNhbQ==")).await.is_problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn a_remembered_password_does_not_help_a_page_of_another_site() {
+    let request = Request::post("/v1/sql").header("host", "plimsoll.example").header("origin", "https://evil.example");
+    let request = request.header("authorization", "Basic YW5uYTpzZXNhbWU=").body(Body::from("SELECT 1")).unwrap();
+    secured().send(request).await.is_problem(403, "cross_origin");
 }
 
 #[tokio::test]

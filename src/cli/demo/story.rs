@@ -19,11 +19,13 @@ use crate::performance::estimate;
 use crate::profile::Reference;
 
 /// The checks that come with the program, by file name.
-const CHECKS: [(&str, &str); 6] = [
+const CHECKS: [(&str, &str); 8] = [
     ("error_rate.sql", include_str!("../../../sql/checks/error_rate.sql")),
+    ("invalid_values.sql", include_str!("../../../sql/checks/invalid_values.sql")),
     ("label_coverage.sql", include_str!("../../../sql/checks/label_coverage.sql")),
     ("latency_p99.sql", include_str!("../../../sql/checks/latency_p99.sql")),
     ("missing_values.sql", include_str!("../../../sql/checks/missing_values.sql")),
+    ("out_of_range.sql", include_str!("../../../sql/checks/out_of_range.sql")),
     ("unseen_categories.sql", include_str!("../../../sql/checks/unseen_categories.sql")),
     ("volume_drop.sql", include_str!("../../../sql/checks/volume_drop.sql")),
 ];

@@ -1,5 +1,6 @@
 //! The pipeline under crashes: whatever the batch sizes and wherever it is torn down, the windows come out the same.
 
+mod alerts;
 mod stream;
 mod theater;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Float64Array, StringArray};
-use plimsoll::bus::Topics;
+use plimsoll::bus::{Outgoing, Topics};
 use plimsoll::clock::{Span, Timestamp};
 use plimsoll::evaluate::EvaluateRole;
 use plimsoll::evaluate::checks::CheckRunner;
@@ -90,9 +91,13 @@ fn roles(model: Model, references: References) -> Vec<Arc<dyn Role>> {
 }
 
 async fn theater(stream: &Stream, model: Model, references: References) -> Theater {
+    theater_of(&stream.records, model, references).await
+}
+
+async fn theater_of(records: &[Outgoing], model: Model, references: References) -> Theater {
     let now = stream::start().plus(Span::from_days(40));
     let mut theater = Theater::new(roles(model, references), &PARTITIONS, now).await;
-    for record in &stream.records {
+    for record in records {
         theater.publish(record.clone());
     }
     theater
@@ -113,6 +118,12 @@ async fn undisturbed(stream: &Stream) -> Theater {
 /// Reads in pieces of any size and crashes now and then.
 async fn disturbed(stream: &Stream, seed: u64) -> Theater {
     let mut theater = theater(stream, model(), known_reference(&model())).await;
+    disturb(&mut theater, seed).await;
+    theater.finish().await;
+    theater
+}
+
+async fn disturb(theater: &mut Theater, seed: u64) {
     let mut choices = Choices::new(seed);
     let places = theater.places();
     for _ in 0..400 {
@@ -128,8 +139,6 @@ async fn disturbed(stream: &Stream, seed: u64) -> Theater {
         };
         theater.checkpoint(place, crash).await;
     }
-    theater.finish().await;
-    theater
 }
 
 /// What must not depend on how the stream was read: all but the number of revisions and what counted as late.

@@ -85,6 +85,39 @@ pub fn stream(seed: u64, count: u64) -> Stream {
     Stream { records, truth }
 }
 
+/// What goes wrong in the middle third of [`shifting`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shift {
+    /// Amounts are half a range higher.
+    pub drift: bool,
+    /// Three predictions in ten are wrong; all others are right.
+    pub decay: bool,
+}
+
+/// Thirty days of predictions with their outcomes a day later, of which the middle ten are shifted.
+pub fn shifting(seed: u64, count: u64, shift: Shift) -> Vec<Outgoing> {
+    let mut choices = Choices::new(seed);
+    let mut records = Vec::new();
+    for number in 0..count {
+        let id = format!("id-{number}");
+        let even = Span::from_days(30).millis() * i64::try_from(number).unwrap() / i64::try_from(count).unwrap();
+        let time = start().plus(Span::from_millis(even));
+        let is_shifted = (count / 3..2 * count / 3).contains(&number);
+        let label = choices.below(2);
+        let mut record = prediction(&id, time, &label.to_string(), &mut choices);
+        if is_shifted && shift.drift {
+            let mut event: serde_json::Value = serde_json::from_slice(&record.payload.unwrap()).unwrap();
+            event["features"]["amount"] = json!(event["features"]["amount"].as_f64().unwrap() + 50.0);
+            record.payload = Some(event.to_string().into_bytes());
+        }
+        records.push(record);
+        let is_wrong = is_shifted && shift.decay && choices.below(10) < 3;
+        let actual = if is_wrong { 1 - label } else { label };
+        records.push(outcome(&id, time.plus(Span::from_days(1)), &actual.to_string()));
+    }
+    records
+}
+
 pub fn features(choices: &mut Choices) -> (f64, &'static str) {
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     let amount = choices.below(1_000) as f64 / 10.0;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -21,18 +22,26 @@ static CLIENT: LazyLock<Client> =
 #[derive(Clone, Debug)]
 pub struct Http {
     base: String,
+    token: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub content_type: String,
+    pub headers: HeaderMap,
     pub body: String,
 }
 
 impl Http {
     pub fn new(base: impl Into<String>) -> Self {
-        Self { base: base.into() }
+        Self { base: base.into(), token: None }
+    }
+
+    /// The same, with this bearer token on every request.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// Such as `http://127.0.0.1:8080`.
@@ -58,6 +67,12 @@ impl Http {
         self.try_post(path, content_type, body).expect("HTTP answers")
     }
 
+    /// Posts SQL and asks for this content type.
+    pub fn sql_as(&self, accept: &str, sql: &str) -> Answer {
+        let request = self.request(Method::POST, "/v1/sql").header(CONTENT_TYPE, "application/sql");
+        send(request.header(ACCEPT, accept).body(sql.to_owned())).expect("HTTP answers")
+    }
+
     /// The rows, as objects.
     pub fn sql(&self, sql: &str) -> Vec<Value> {
         let answer = self.post("/v1/sql", "application/sql", sql);
@@ -66,11 +81,19 @@ impl Http {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        CLIENT.request(method, format!("{}{path}", self.base))
+        let request = CLIENT.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 }
 
 impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -80,8 +103,9 @@ fn send(request: RequestBuilder) -> reqwest::Result<Answer> {
     RUNTIME.block_on(async {
         let response = request.send().await?;
         let status = response.status().as_u16();
-        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let headers = response.headers().clone();
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
-        Ok(Answer { status, content_type, body: response.text().await? })
+        Ok(Answer { status, content_type, headers, body: response.text().await? })
     })
 }
