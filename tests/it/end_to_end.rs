@@ -71,7 +71,7 @@ fn story(brokers: Brokers<'_>) {
 }
 
 /// Publishes production, each outcome 14 days after its prediction.
-fn replay(service: &Service) {
+pub fn replay(service: &Service) {
     let outcomes = data_file("car_loan_outcomes.parquet").display().to_string();
     let args = ["--model", "car_loan", "--version", "1", "--outcomes", &outcomes, "--outcome-delay", "14d"];
     service.replay(&data_file("car_loan_production.parquet"), &args);
