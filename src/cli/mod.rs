@@ -35,8 +35,8 @@ struct Arguments {
     #[arg(long, short, global = true, env = "PLIMSOLL_CONFIG", value_name = "FILE", help_heading = COMMON)]
     config: Option<PathBuf>,
     /// Override a key of the configuration, such as kafka.brokers=localhost:9092; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = COMMON)]
-    set: Vec<String>,
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_and_value, help_heading = COMMON)]
+    set: Vec<(String, String)>,
     /// What to log, such as debug or plimsoll=debug,warn
     #[arg(long, global = true, env = "PLIMSOLL_LOG", value_name = "FILTER", help_heading = COMMON)]
     log: Option<String>,
@@ -90,7 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("PLIMSOLL_"))
         .collect();
-    let overrides = overrides(&arguments.set)?;
+    let overrides = Overrides { values: arguments.set.into_iter().collect() };
     let quiet = matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_));
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
@@ -121,13 +121,9 @@ fn is_configuration(error: &anyhow::Error) -> bool {
     error.is::<SettingsErrors>() || error.downcast_ref::<AppError>().is_some_and(is_apps)
 }
 
-fn overrides(set: &[String]) -> anyhow::Result<Overrides> {
-    let mut overrides = Overrides::default();
-    for text in set {
-        let (key, value) = text.split_once('=').with_context(|| format!("--set {text}: write KEY=VALUE"))?;
-        overrides.set(key, value);
-    }
-    Ok(overrides)
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// A producer for commands that publish to a running service's broker.

@@ -106,8 +106,13 @@ fn every_error_of_a_configuration_is_told_at_once_with_its_place() {
         let output = plimsoll(&[&["--config", &file], command].concat());
         assert_eq!(code(&output), Some(2), "{command:?}");
         let said = stderr(&output);
-        let expected =
-            [(1, "checkpoint"), (4, "kafka.prefx"), (8, "model[0].task"), (9, "model[0].windows[0]"), (10, "model[0].reference")];
+        let expected = [
+            (1, "checkpoint"),
+            (4, "kafka.prefx"),
+            (8, "model[0].task"),
+            (9, "model[0].windows[0]"),
+            (10, "model[0].reference"),
+        ];
         for (line, key) in expected {
             assert!(said.contains(&format!("{file}:{line}: {key}: ")), "{command:?} does not name {key}: {said}");
         }
@@ -189,7 +194,7 @@ fn a_broken_check_stops_the_start_with_its_file_and_line() {
     let wrong_header = "-- name: broken\n-- severity: terrible\nSELECT 1\n";
     let wrong_syntax = "-- name: broken\nSELECT model FORM windows\n";
     for (text, line, words) in
-        [(wrong_column, 4, "no_such_column"), (wrong_header, 2, "terrible"), (wrong_syntax, 2, "windows")]
+        [(wrong_column, 3, "no_such_column"), (wrong_header, 2, "terrible"), (wrong_syntax, 2, "windows")]
     {
         let check = write(folder.path(), "checks/broken.sql", text);
         let directory = format!("checks.directory={}", folder.path().join("checks").display());

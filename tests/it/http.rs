@@ -48,8 +48,16 @@ fn an_object_an_array_and_lines_are_counted() {
 fn refused_bodies_publish_nothing_and_say_why() {
     let (_folder, mut service) = start(&["http.max_body=64KiB"]);
     let good = small::prediction("p", 0);
-    let unknown = { let mut event = good.clone(); event["model"] = "nobody".into(); event };
-    let without_id = { let mut event = good.clone(); event.as_object_mut().unwrap().remove("id"); event };
+    let unknown = {
+        let mut event = good.clone();
+        event["model"] = "nobody".into();
+        event
+    };
+    let without_id = {
+        let mut event = good.clone();
+        event.as_object_mut().unwrap().remove("id");
+        event
+    };
     let http = service.http();
     let cases: Vec<(u16, &str, Vec<u8>)> = vec![
         (400, "empty_body", Vec::new()),
@@ -121,7 +129,7 @@ fn tables_metrics_and_the_first_page_show_a_day() {
 
     let page = http.get("/");
     assert!(page.content_type.starts_with("text/html"));
-    assert!(page.body.contains("<svg") && page.body.contains(">m<"), "{}", page.body);
+    assert!(page.body.contains("<svg") && page.body.contains("<h2>m "), "{}", page.body);
     assert!(!page.body.contains("<script"), "the first page is plain");
     service.terminate();
 }
@@ -152,12 +160,17 @@ fn metrics_are_what_prometheus_reads(http: &Http) {
     let samples = samples(&metrics.body);
     let counted = r#"plimsoll_events_total{partition="0",result="counted",topic="it"}"#;
     assert!(samples.keys().any(|name| name.starts_with("plimsoll_events_total{")), "{counted} is not in {samples:?}");
-    let total: f64 = samples.iter().filter(|(name, _)| name.contains("result=\"counted\"")).map(|(_, value)| value).sum();
+    let total: f64 =
+        samples.iter().filter(|(name, _)| name.contains("result=\"counted\"")).map(|(_, value)| value).sum();
     assert!((total - 2_881.0).abs() < f64::EPSILON, "predictions and outcomes counted: {total}");
     assert!(samples.iter().any(|(name, _)| name.starts_with("plimsoll_drift_statistic{") && name.contains("amount")));
     assert!(samples.contains_key("process_resident_memory_bytes"));
     if let Some(parsed) = python("tests/clients/metrics.py", &[], &metrics.body) {
-        assert_eq!(parsed.trim().parse::<usize>().unwrap(), samples.len(), "Prometheus's own parser reads as many samples");
+        assert_eq!(
+            parsed.trim().parse::<usize>().unwrap(),
+            samples.len(),
+            "Prometheus's own parser reads as many samples"
+        );
     }
 }
 
@@ -177,10 +190,10 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn a_token_is_asked_for_everywhere_but_by_the_probes() {
+fn a_token_is_asked_of_everyone_but_probes_and_scrapers() {
     let (_folder, mut service) = start(&["http.token=s3cret"]);
     let http = service.http();
-    for path in ["/", "/v1/models", "/v1/alerts", "/metrics"] {
+    for path in ["/", "/v1/models", "/v1/alerts"] {
         assert_eq!(http.get(path).status, 401, "{path}");
         assert_eq!(http.with_token("wrong").get(path).status, 401, "{path}");
         assert_eq!(http.with_token("s3cret").get(path).status, 200, "{path}");
@@ -188,7 +201,7 @@ fn a_token_is_asked_for_everywhere_but_by_the_probes() {
     let event = small::prediction("p", 0).to_string();
     assert_eq!(http.post("/v1/predictions", JSON, event.clone()).status, 401);
     assert_eq!(http.post("/v1/sql", "application/sql", "SELECT 1").status, 401);
-    for path in ["/livez", "/readyz"] {
+    for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(http.get(path).status, 200, "{path}");
     }
     accepted(&http.with_token("s3cret").post("/v1/predictions", JSON, event), 1);
@@ -210,7 +223,8 @@ fn plimsoll_sql_prints_a_table_json_or_csv() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let sql = "SELECT model, task, reference_rows FROM models";
-    let table = "model | task   | reference_rows\n------+--------+---------------\nm     | binary |            100\n(1 row)\n";
+    let table =
+        "model | task   | reference_rows\n------+--------+---------------\nm     | binary |            100\n(1 row)\n";
     assert_eq!(ask(&[], sql), (Some(0), table.to_owned(), String::new()));
     let csv = "model,task,reference_rows\nm,binary,100\n";
     assert_eq!(ask(&["--format", "csv"], sql).1, csv);
