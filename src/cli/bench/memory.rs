@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use tokio::runtime::Handle;
 
 use super::events::Events;
 use super::report::{InMemory, median};
-use super::seconds_since;
+use super::usage::Meter;
 use crate::bus::Records;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::codec::{Accepted, DecodeLimits, PredictionRows, anchored_rows, by_pane};
@@ -33,13 +32,13 @@ pub(super) fn measure(events: &Events, count: u64, rounds: u32, role: &IngestRol
     let mut counting = Vec::new();
     let mut whole = Vec::new();
     for _ in 0..rounds {
-        let started = Instant::now();
+        let meter = Meter::start();
         let counted = decode_and_count(events, &batches, role, &reference)?;
-        counting.push(count as f64 / seconds_since(started));
+        counting.push(meter.stop(count, 0).events_per_core());
         ensure!(counted == count, "of {count} events, {counted} were counted");
-        let started = Instant::now();
+        let meter = Meter::start();
         Handle::current().block_on(whole_ingest(&batches, role))?;
-        whole.push(count as f64 / seconds_since(started));
+        whole.push(meter.stop(count, 0).events_per_core());
     }
     Ok(InMemory { decode_and_count: median(&counting), ingest: median(&whole) })
 }

@@ -14,7 +14,6 @@ use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::process;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -263,11 +262,6 @@ fn progress_bar(events: u64) -> anyhow::Result<ProgressBar> {
     }
     let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} events, {per_sec}, {eta} left")?;
     Ok(ProgressBar::new(events).with_style(style))
-}
-
-/// Seconds since `start`, never zero.
-fn seconds_since(start: Instant) -> f64 {
-    start.elapsed().as_secs_f64().max(1e-9)
 }
 
 #[cfg(test)]

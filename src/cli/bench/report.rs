@@ -33,7 +33,7 @@ pub(super) struct Round {
     pub(super) ingest: Usage,
 }
 
-/// Events per second on one core, without Kafka and disk.
+/// Events per second of processor time, without Kafka and disk.
 #[derive(Debug, Serialize)]
 pub(super) struct InMemory {
     /// JSON to counts in panes.

@@ -5,8 +5,6 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::seconds_since;
-
 /// Linux counts processor time in hundredths of a second, whatever the kernel's own tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -33,7 +31,7 @@ impl Meter {
     }
 
     pub(super) fn stop(&self, events: u64, bytes: u64) -> Usage {
-        let seconds = seconds_since(self.started);
+        let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
         let cpu_seconds = cpu_seconds().zip(self.cpu_before).map(|(now, before)| now - before);
         Usage { events, bytes, seconds, cpu_seconds }
     }
@@ -46,6 +44,11 @@ impl Usage {
 
     pub(super) fn megabytes_per_second(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.seconds
+    }
+
+    /// Events per second of processor time, or of wall clock where the system does not tell.
+    pub(super) fn events_per_core(&self) -> f64 {
+        self.events as f64 / self.cpu_seconds.filter(|seconds| *seconds > 0.0).unwrap_or(self.seconds)
     }
 
     /// Processor time of one event in microseconds.
