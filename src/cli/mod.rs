@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to the terminal")]
 
+mod bench;
 mod check;
 pub mod config;
 mod demo;
@@ -70,6 +71,8 @@ enum Command {
     /// Create the topics that are missing
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Measure ingest beside a bare consumer of the same topic
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command line of this process.
@@ -91,7 +94,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .filter(|(name, _)| name.starts_with("PLIMSOLL_"))
         .collect();
     let overrides = Overrides { values: arguments.set.into_iter().collect() };
-    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_));
+    let quiet =
+        matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_) | Command::Bench(_));
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
     let load = || settings::load(arguments.config.as_deref(), &environment, &overrides);
@@ -109,6 +113,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Reference(command) => reference::run(command, &load()?)?,
         Command::Check(command) => check::run(command, &load()?.checks.directory)?,
+        Command::Bench(args) => runtime.block_on(bench::run(args))?,
         Command::Topics(command) => runtime.block_on(topics::run(command, &load()?))?,
     }
     Ok(ExitCode::SUCCESS)
