@@ -12,6 +12,7 @@ mod topics;
 mod up;
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -139,6 +140,15 @@ fn producer(settings: &Settings) -> anyhow::Result<Producer> {
 impl replay::Publish for Producer {
     async fn publish(&self, records: Vec<Outgoing>) -> Result<(), BusError> {
         Self::publish(self, records).await
+    }
+}
+
+/// Writes an answer to standard output. A reader that has seen enough, such as `head`, is no error.
+fn answer(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
     }
 }
 
