@@ -126,7 +126,7 @@ pub async fn start(
         follow_references(&mut app, &settings, &references, tail)?;
     }
     let partitions = connected.partitions;
-    for role in build_roles(&app, &settings, &models, &references, &partitions, checks, mailer) {
+    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, mailer) {
         start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
     }
     Ok(app)
@@ -198,7 +198,7 @@ async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, Bus
     let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
     let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
     let needs_references = settings.models.iter().any(from_stream);
-    let references = needs_references.then(|| tail(&[app.topics.references.clone()])).transpose()?;
+    let references = needs_references.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
     let panes = app.admin.partitions(&app.topics.panes).await?;
     let joins = app.admin.partitions(&app.topics.joins).await?;
     Ok(Connected { view, references, partitions: Partitions { panes, joins } })
@@ -272,7 +272,7 @@ fn build_roles(
     models: &Arc<Vec<Model>>,
     references: &References,
     partitions: &Partitions,
-    checks: CheckRunner,
+    checks: &CheckRunner,
     mailer: Option<SmtpMailer>,
 ) -> Vec<Box<dyn Role>> {
     let topics = app.topics.clone();

@@ -12,7 +12,7 @@ const WALKED: usize = 8;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<f64>", into = "Vec<f64>")]
 pub(super) struct Edges {
-    edges: Vec<f64>,
+    values: Vec<f64>,
     low: f64,
     cells_per_unit: f64,
     /// For each cell the number of edges in the cells before it, and at the end the number of all edges.
@@ -21,14 +21,14 @@ pub(super) struct Edges {
 
 impl Edges {
     pub(super) fn as_slice(&self) -> &[f64] {
-        &self.edges
+        &self.values
     }
 
     /// The number of edges ≤ `value`; none are ≤ NaN.
     pub(super) fn bin(&self, value: f64) -> usize {
         let cell = self.cell(value);
         let (first, end) = (self.before[cell] as usize, self.before[cell + 1] as usize);
-        let within = &self.edges[first..end];
+        let within = &self.values[first..end];
         if within.len() > WALKED {
             return first + within.partition_point(|edge| *edge <= value);
         }
@@ -52,9 +52,9 @@ impl From<Vec<f64>> for Edges {
         // One edge has no extent, and extents may be beyond what a float can hold: then there is one cell for all.
         let is_usable = cells_per_unit.is_finite() && cells_per_unit > 0.0;
         let (cells, cells_per_unit) = if is_usable { (wanted, cells_per_unit) } else { (1, 0.0) };
-        let mut grid = Self { edges, low, cells_per_unit, before: vec![0; cells + 1] };
+        let mut grid = Self { values: edges, low, cells_per_unit, before: vec![0; cells + 1] };
         let mut cell_ends = vec![0; cells];
-        for (index, edge) in (1_u32..).zip(&grid.edges) {
+        for (index, edge) in (1_u32..).zip(&grid.values) {
             cell_ends[grid.cell(*edge)] = index;
         }
         let mut last = 0;
@@ -68,7 +68,7 @@ impl From<Vec<f64>> for Edges {
 
 impl From<Edges> for Vec<f64> {
     fn from(edges: Edges) -> Self {
-        edges.edges
+        edges.values
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     fn edges(mut values: Vec<f64>) -> Vec<f64> {
         values.sort_unstable_by(f64::total_cmp);
-        values.dedup_by(|a, b| *a == *b);
+        values.dedup_by(|a, b| a.total_cmp(b).is_eq());
         values
     }
 

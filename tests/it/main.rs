@@ -1,5 +1,14 @@
 //! Integration tests: the house's plan, and the program as its users run it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking, tells what it skips, and knows its numbers"
+)]
 
 mod bad_input;
 mod cli;

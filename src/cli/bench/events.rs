@@ -48,7 +48,7 @@ impl Events {
     pub(super) fn json(&self, index: u64) -> Vec<u8> {
         let mut random = Random(index);
         let mut json = String::with_capacity(256 + 24 * self.features.len());
-        let (id, time) = (random.next(), self.time(index, &mut random));
+        let (id, time) = (random.next(), Self::time(index, &mut random));
         // Writing to a string cannot fail.
         let _ = write!(json, r#"{{"id":"{id:016x}-{index:012x}","model":"{MODEL}","time":"{time}","version":"1.4.2""#);
         json.push_str(r#","features":{"#);
@@ -71,8 +71,8 @@ impl Events {
     pub(super) fn model_and_reference(&self) -> anyhow::Result<(Model, Reference)> {
         let model = Model::new(MODEL, Task::Binary, ReferenceSource::First(REFERENCE_ROWS));
         let mut records = Records::default();
-        for (offset, index) in (FIRST_REFERENCE_ROW..).take(REFERENCE_ROWS as usize).enumerate() {
-            records.push(i64::try_from(offset)?, None, None, Some(&self.json(index)));
+        for (offset, index) in (0_i64..).zip(FIRST_REFERENCE_ROW..FIRST_REFERENCE_ROW + REFERENCE_ROWS) {
+            records.push(offset, None, None, Some(&self.json(index)));
         }
         let mut decoder = self.decoder();
         let decoded = decoder.decode(&records, &DecodeLimits::default())?;
@@ -100,7 +100,7 @@ impl Events {
         FeatureSchema::new(self.features.iter().cloned())
     }
 
-    fn time(&self, index: u64, random: &mut Random) -> Timestamp {
+    fn time(index: u64, random: &mut Random) -> Timestamp {
         let millis = i64::try_from(index % FIRST_REFERENCE_ROW).unwrap_or(0);
         let late = i64::try_from(random.below(DISORDER_MS)).unwrap_or(0);
         Timestamp::from_millis(FIRST_TIME + millis).minus(Span::from_millis(late))
@@ -132,7 +132,7 @@ impl Random {
     /// The first categories more often than the last.
     fn category(&mut self) -> &'static str {
         let (first, second) = (self.below(CATEGORIES.len() as u64), self.below(CATEGORIES.len() as u64));
-        CATEGORIES[first.min(second) as usize]
+        CATEGORIES[usize::try_from(first.min(second)).unwrap_or(0)]
     }
 }
 

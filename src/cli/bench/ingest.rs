@@ -23,7 +23,7 @@ const CHECKPOINT: Span = Span::from_secs(1);
 /// As the service has by default.
 const CACHE: u64 = 32 << 20;
 /// Without progress for this long, ingest is taken for stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One draining of the topic.
 pub(super) struct Drain {
