@@ -270,8 +270,11 @@ fn client(bootstrap: &str) -> ClientConfig {
 
 /// Sends the cases to partition 0 of a fresh topic, so that the index of a case is its offset.
 fn send(bootstrap: &str, topic: &str, cases: &[Case]) {
-    let producer: BaseProducer =
-        client(bootstrap).set("enable.idempotence", "true").set("message.max.bytes", TOPIC_MAX_MESSAGE).create().unwrap();
+    let producer: BaseProducer = client(bootstrap)
+        .set("enable.idempotence", "true")
+        .set("message.max.bytes", TOPIC_MAX_MESSAGE)
+        .create()
+        .unwrap();
     for case in cases {
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord {
             topic,

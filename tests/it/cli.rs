@@ -106,8 +106,13 @@ fn every_error_of_a_configuration_is_told_at_once_with_its_place() {
         let output = plimsoll(&[&["--config", &file], command].concat());
         assert_eq!(code(&output), Some(2), "{command:?}");
         let said = stderr(&output);
-        let expected =
-            [(1, "checkpoint"), (4, "kafka.prefx"), (8, "model[0].task"), (9, "model[0].windows[0]"), (10, "model[0].reference")];
+        let expected = [
+            (1, "checkpoint"),
+            (4, "kafka.prefx"),
+            (8, "model[0].task"),
+            (9, "model[0].windows[0]"),
+            (10, "model[0].reference"),
+        ];
         for (line, key) in expected {
             assert!(said.contains(&format!("{file}:{line}: {key}: ")), "{command:?} does not name {key}: {said}");
         }

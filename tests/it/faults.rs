@@ -107,7 +107,8 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
         assert!(counted <= 501 && deadlettered == 0, "{counted} counted, {deadlettered} dead letters");
         counted == 501 && read == counted + duplicate
     });
-    let day = format!("SELECT sum(predictions) AS n FROM windows WHERE window_start = TIMESTAMP '{}T00:00:00Z'", small::DAY);
+    let day =
+        format!("SELECT sum(predictions) AS n FROM windows WHERE window_start = TIMESTAMP '{}T00:00:00Z'", small::DAY);
     eventually_true(PATIENCE, "the window holds all of them", || service.sql(&day)[0]["n"] == 500);
     service.terminate();
 }
@@ -219,7 +220,8 @@ fn ends_as_if_nothing_had_happened(service: &Service) {
         assert_eq!(read, counted + duplicate, "{topic}");
     }
     assert_same(&facts(service), &UNDISTURBED);
-    let alerts = service.sql("SELECT kind, count(*) AS n FROM alerts WHERE kind <> 'check' GROUP BY kind ORDER BY kind");
+    let alerts =
+        service.sql("SELECT kind, count(*) AS n FROM alerts WHERE kind <> 'check' GROUP BY kind ORDER BY kind");
     assert_eq!(Value::from(alerts).to_string(), r#"[{"kind":"decay","n":1},{"kind":"drift","n":1}]"#);
     assert_eq!(service.sql("SELECT id FROM retraining").len(), 1, "one retraining request");
 }

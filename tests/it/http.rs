@@ -48,8 +48,16 @@ fn an_object_an_array_and_lines_are_counted() {
 fn refused_bodies_publish_nothing_and_say_why() {
     let (_folder, mut service) = start(&["http.max_body=64KiB"]);
     let good = small::prediction("p", 0);
-    let unknown = { let mut event = good.clone(); event["model"] = "nobody".into(); event };
-    let without_id = { let mut event = good.clone(); event.as_object_mut().unwrap().remove("id"); event };
+    let unknown = {
+        let mut event = good.clone();
+        event["model"] = "nobody".into();
+        event
+    };
+    let without_id = {
+        let mut event = good.clone();
+        event.as_object_mut().unwrap().remove("id");
+        event
+    };
     let http = service.http();
     let cases: Vec<(u16, &str, Vec<u8>)> = vec![
         (400, "empty_body", Vec::new()),
@@ -152,12 +160,17 @@ fn metrics_are_what_prometheus_reads(http: &Http) {
     let samples = samples(&metrics.body);
     let counted = r#"plimsoll_events_total{partition="0",result="counted",topic="it"}"#;
     assert!(samples.keys().any(|name| name.starts_with("plimsoll_events_total{")), "{counted} is not in {samples:?}");
-    let total: f64 = samples.iter().filter(|(name, _)| name.contains("result=\"counted\"")).map(|(_, value)| value).sum();
+    let total: f64 =
+        samples.iter().filter(|(name, _)| name.contains("result=\"counted\"")).map(|(_, value)| value).sum();
     assert!((total - 2_881.0).abs() < f64::EPSILON, "predictions and outcomes counted: {total}");
     assert!(samples.iter().any(|(name, _)| name.starts_with("plimsoll_drift_statistic{") && name.contains("amount")));
     assert!(samples.contains_key("process_resident_memory_bytes"));
     if let Some(parsed) = python("tests/clients/metrics.py", &[], &metrics.body) {
-        assert_eq!(parsed.trim().parse::<usize>().unwrap(), samples.len(), "Prometheus's own parser reads as many samples");
+        assert_eq!(
+            parsed.trim().parse::<usize>().unwrap(),
+            samples.len(),
+            "Prometheus's own parser reads as many samples"
+        );
     }
 }
 
@@ -210,7 +223,8 @@ fn plimsoll_sql_prints_a_table_json_or_csv() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let sql = "SELECT model, task, reference_rows FROM models";
-    let table = "model | task   | reference_rows\n------+--------+---------------\nm     | binary |            100\n(1 row)\n";
+    let table =
+        "model | task   | reference_rows\n------+--------+---------------\nm     | binary |            100\n(1 row)\n";
     assert_eq!(ask(&[], sql), (Some(0), table.to_owned(), String::new()));
     let csv = "model,task,reference_rows\nm,binary,100\n";
     assert_eq!(ask(&["--format", "csv"], sql).1, csv);

@@ -10,8 +10,7 @@ use crate::support::{Brokers, KafkaBroker, Service, ServiceOptions, eventually, 
 
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Drift begins on 2019-03-31.
-const DRIFTING: [&str; 5] =
-    ["car_value", "loan_length", "prediction.score", "repaid_loan_on_prev_car", "salary_range"];
+const DRIFTING: [&str; 5] = ["car_value", "loan_length", "prediction.score", "repaid_loan_on_prev_car", "salary_range"];
 
 fn car_loan_from(reference: &str) -> String {
     let models = CAR_LOAN.replace("{ file = \"tests/data/car_loan_reference.parquet\" }", reference);
@@ -131,7 +130,8 @@ fn a_small_csv_file_is_a_reference() {
     let body = serde_json::to_vec(&events).unwrap();
     assert_eq!(service.http().post("/v1/predictions", "application/json", body).status, 200);
     let verdicts = eventually(PATIENCE, "the day is judged", || {
-        let rows = service.sql("SELECT feature, verdict, n_reference, n_current FROM drift WHERE decides ORDER BY feature");
+        let rows =
+            service.sql("SELECT feature, verdict, n_reference, n_current FROM drift WHERE decides ORDER BY feature");
         rows.first().is_some_and(|row| row["n_current"] == 1_440).then_some(rows)
     });
     let verdict = |feature: &str| verdicts.iter().find(|row| row["feature"] == feature).unwrap();
