@@ -129,7 +129,7 @@ impl Link {
     pub(super) fn down(&self, reason: &str) {
         let message = self.unreachable(reason).to_string();
         if !self.is_down() {
-            tracing::warn!("{message}");
+            tracing::warn!("{message}; trying again until it answers");
         }
         self.telemetry.report(PART, Health::Blocked(message));
     }

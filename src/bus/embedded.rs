@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tansu_broker::broker::Broker;
 use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_storage::StorageContainer;
+use tansu_storage::{GroupDetail, Storage as _, StorageContainer, UpdateError};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -22,6 +22,7 @@ use super::BusError;
 pub(super) const LARGEST_RECORD: u32 = 5_000_000;
 
 const FILE: &str = "broker.db";
+const CLUSTER: &str = "plimsoll";
 const NODE: i32 = 1;
 /// The longest to wait for the broker to accept connections, and for its work to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -126,9 +127,10 @@ async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
         ip if ip.is_unspecified() => tcp_url(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()))?,
         _ => listener.clone(),
     };
+    forget_members(&storage, &advertised).await.map_err(|error| error.to_string())?;
     let mut broker = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
         .node_id(NODE)
-        .cluster_id("plimsoll")
+        .cluster_id(CLUSTER)
         .incarnation_id(Uuid::nil())
         .listener(listener)
         .advertised_listener(advertised)
@@ -138,6 +140,30 @@ async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     broker.serve(Instant::now()).await.map_err(|error| error.to_string())
+}
+
+/// Empties every group; committed offsets stay. Its members have died with the last broker, or will join again when
+/// they are told that they are unknown. Tansu would hand partitions to the dead, and when it drops them at last it does
+/// not tell the living to share anew.
+async fn forget_members(storage: &Url, advertised: &Url) -> Result<(), tansu_storage::Error> {
+    let storage = StorageContainer::builder()
+        .cluster_id(CLUSTER)
+        .node_id(NODE)
+        .advertised_listener(advertised.clone())
+        .storage(storage.clone())
+        .silent(true)
+        .build()
+        .await?;
+    for group in storage.list_groups(None).await? {
+        let mut outcome = storage.update_group(&group.group_id, GroupDetail::default(), None).await;
+        if let Err(UpdateError::Outdated { version, .. }) = outcome {
+            outcome = storage.update_group(&group.group_id, GroupDetail::default(), Some(version)).await;
+        }
+        if let Err(error) = outcome {
+            tracing::warn!(group = group.group_id, ?error, "the group's last members cannot be forgotten");
+        }
+    }
+    Ok(())
 }
 
 /// Finds out at once whether the port is free, and which it is.

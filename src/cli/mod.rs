@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to the terminal")]
 
+mod bench;
 mod check;
 pub mod config;
 mod demo;
@@ -11,6 +12,7 @@ mod topics;
 mod up;
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,8 +37,8 @@ struct Arguments {
     #[arg(long, short, global = true, env = "PLIMSOLL_CONFIG", value_name = "FILE", help_heading = COMMON)]
     config: Option<PathBuf>,
     /// Override a key of the configuration, such as kafka.brokers=localhost:9092; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = COMMON)]
-    set: Vec<String>,
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_and_value, help_heading = COMMON)]
+    set: Vec<(String, String)>,
     /// What to log, such as debug or plimsoll=debug,warn
     #[arg(long, global = true, env = "PLIMSOLL_LOG", value_name = "FILTER", help_heading = COMMON)]
     log: Option<String>,
@@ -70,6 +72,8 @@ enum Command {
     /// Create the topics that are missing
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Measure ingest beside a bare consumer of the same topic
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command line of this process.
@@ -90,8 +94,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("PLIMSOLL_"))
         .collect();
-    let overrides = overrides(&arguments.set)?;
-    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_));
+    let overrides = Overrides { values: arguments.set.into_iter().collect() };
+    let quiet =
+        matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_) | Command::Bench(_));
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
     let load = || settings::load(arguments.config.as_deref(), &environment, &overrides);
@@ -109,6 +114,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Reference(command) => reference::run(command, &load()?)?,
         Command::Check(command) => check::run(command, &load()?.checks.directory)?,
+        Command::Bench(args) => runtime.block_on(bench::run(args))?,
         Command::Topics(command) => runtime.block_on(topics::run(command, &load()?))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -121,13 +127,9 @@ fn is_configuration(error: &anyhow::Error) -> bool {
     error.is::<SettingsErrors>() || error.downcast_ref::<AppError>().is_some_and(is_apps)
 }
 
-fn overrides(set: &[String]) -> anyhow::Result<Overrides> {
-    let mut overrides = Overrides::default();
-    for text in set {
-        let (key, value) = text.split_once('=').with_context(|| format!("--set {text}: write KEY=VALUE"))?;
-        overrides.set(key, value);
-    }
-    Ok(overrides)
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// A producer for commands that publish to a running service's broker.
@@ -138,6 +140,15 @@ fn producer(settings: &Settings) -> anyhow::Result<Producer> {
 impl replay::Publish for Producer {
     async fn publish(&self, records: Vec<Outgoing>) -> Result<(), BusError> {
         Self::publish(self, records).await
+    }
+}
+
+/// Writes an answer to standard output. A reader that has seen enough, such as `head`, is no error.
+fn answer(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
     }
 }
 

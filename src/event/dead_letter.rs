@@ -14,7 +14,13 @@ pub struct DeadLetter {
     pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub payload: Option<Vec<u8>>,
+    /// Length of the original payload, where only its beginning is kept.
+    pub cut_from: Option<usize>,
 }
+
+/// As much of a payload as is kept: a record that users made as large as their broker allows must still fit beside
+/// its headers, or nothing after it would ever be counted.
+const LARGEST_KEPT: usize = 4 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -55,6 +61,15 @@ impl fmt::Display for Reason {
 }
 
 impl DeadLetter {
+    /// The payload as it is kept, and its length where that is less than all of it.
+    #[must_use]
+    pub fn kept(payload: &[u8]) -> (Vec<u8>, Option<usize>) {
+        match payload.get(..LARGEST_KEPT) {
+            Some(beginning) if beginning.len() < payload.len() => (beginning.to_vec(), Some(payload.len())),
+            _ => (payload.to_vec(), None),
+        }
+    }
+
     /// Header names and values in the order they are written.
     #[must_use]
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
@@ -66,6 +81,22 @@ impl DeadLetter {
         headers.push(("topic".to_owned(), self.topic.clone().into_bytes()));
         headers.push(("partition".to_owned(), self.partition.to_string().into_bytes()));
         headers.push(("offset".to_owned(), self.offset.to_string().into_bytes()));
+        if let Some(length) = self.cut_from {
+            headers.push(("cut_from".to_owned(), length.to_string().into_bytes()));
+        }
         headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_would_not_fit_is_cut() {
+        assert_eq!(DeadLetter::kept(b"short"), (b"short".to_vec(), None));
+        assert_eq!(DeadLetter::kept(&vec![7; LARGEST_KEPT]).1, None);
+        let (beginning, length) = DeadLetter::kept(&vec![7; LARGEST_KEPT + 1]);
+        assert_eq!((beginning.len(), length), (LARGEST_KEPT, Some(LARGEST_KEPT + 1)));
     }
 }

@@ -46,6 +46,7 @@ impl Ledger {
     pub(super) fn reject(&mut self, record: &Record<'_>, reason: Reason, field: Option<String>, detail: String) {
         tracing::debug!(source = %self.source, offset = record.offset, %reason, detail, "dead letter");
         self.accounting().deadlettered += 1;
+        let (payload, cut_from) = record.payload.map(DeadLetter::kept).unzip();
         let letter = DeadLetter {
             reason,
             field,
@@ -54,7 +55,8 @@ impl Ledger {
             partition: self.source.partition,
             offset: record.offset,
             key: record.key.map(<[u8]>::to_vec),
-            payload: record.payload.map(<[u8]>::to_vec),
+            payload,
+            cut_from: cut_from.flatten(),
         };
         self.dead_letters.push(Outgoing {
             topic: self.deadletter_topic.clone(),

@@ -194,7 +194,7 @@ fn a_broken_check_stops_the_start_with_its_file_and_line() {
     let wrong_header = "-- name: broken\n-- severity: terrible\nSELECT 1\n";
     let wrong_syntax = "-- name: broken\nSELECT model FORM windows\n";
     for (text, line, words) in
-        [(wrong_column, 4, "no_such_column"), (wrong_header, 2, "terrible"), (wrong_syntax, 2, "windows")]
+        [(wrong_column, 3, "no_such_column"), (wrong_header, 2, "terrible"), (wrong_syntax, 2, "windows")]
     {
         let check = write(folder.path(), "checks/broken.sql", text);
         let directory = format!("checks.directory={}", folder.path().join("checks").display());

@@ -129,7 +129,7 @@ fn tables_metrics_and_the_first_page_show_a_day() {
 
     let page = http.get("/");
     assert!(page.content_type.starts_with("text/html"));
-    assert!(page.body.contains("<svg") && page.body.contains(">m<"), "{}", page.body);
+    assert!(page.body.contains("<svg") && page.body.contains("<h2>m "), "{}", page.body);
     assert!(!page.body.contains("<script"), "the first page is plain");
     service.terminate();
 }
@@ -190,10 +190,10 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn a_token_is_asked_for_everywhere_but_by_the_probes() {
+fn a_token_is_asked_of_everyone_but_probes_and_scrapers() {
     let (_folder, mut service) = start(&["http.token=s3cret"]);
     let http = service.http();
-    for path in ["/", "/v1/models", "/v1/alerts", "/metrics"] {
+    for path in ["/", "/v1/models", "/v1/alerts"] {
         assert_eq!(http.get(path).status, 401, "{path}");
         assert_eq!(http.with_token("wrong").get(path).status, 401, "{path}");
         assert_eq!(http.with_token("s3cret").get(path).status, 200, "{path}");
@@ -201,7 +201,7 @@ fn a_token_is_asked_for_everywhere_but_by_the_probes() {
     let event = small::prediction("p", 0).to_string();
     assert_eq!(http.post("/v1/predictions", JSON, event.clone()).status, 401);
     assert_eq!(http.post("/v1/sql", "application/sql", "SELECT 1").status, 401);
-    for path in ["/livez", "/readyz"] {
+    for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(http.get(path).status, 200, "{path}");
     }
     accepted(&http.with_token("s3cret").post("/v1/predictions", JSON, event), 1);

@@ -38,10 +38,10 @@ min_samples = 10
 fn reference_csv() -> String {
     let mut csv = "id,time,label,score,outcome,amount,colour\n".to_owned();
     for row in 0..100 {
-        let (label, colour) = (row % 2, if row % 2 == 0 { "red" } else { "green" });
+        let (label, score, colour) = if row % 2 == 0 { (0, 0.1, "red") } else { (1, 0.9, "green") };
         let outcome = if row % 10 == 3 { 1 - label } else { label };
         let (minute, amount) = (row % 60, row / 10);
-        csv += &format!("r{row},2024-03-01T00:{minute:02}:00Z,{label},0.{label}5,{outcome},{amount},{colour}\n");
+        csv += &format!("r{row},2024-03-01T00:{minute:02}:00Z,{label},{score},{outcome},{amount},{colour}\n");
     }
     csv
 }

@@ -52,7 +52,7 @@ impl CheckRunner {
         let mut errors = Vec::new();
         for check in &self.checks {
             if let Err(error) = self.engine.validate(&check.sql, &any_window()).await {
-                let line = line_in(&error).unwrap_or(1);
+                let line = line_in(&error).unwrap_or_else(|| first_line(&check.sql));
                 errors.push(CheckError { file: check.file.clone(), line, problem: Problem::Query(error.to_string()) });
             }
         }
@@ -100,6 +100,12 @@ fn window_parameters(population: &Population, start: Timestamp, end: Timestamp, 
         .with("window_start", start)
         .with("window_end", end)
         .with("window_size", size)
+}
+
+/// Where the statement begins, for errors that do not say where in it they are.
+fn first_line(sql: &str) -> usize {
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
+    sql.lines().position(is_code).map_or(1, |index| index + 1)
 }
 
 /// The parser ends its messages with `at Line: 3, Column: 7`.
