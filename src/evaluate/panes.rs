@@ -132,11 +132,11 @@ impl PaneStore {
                 *range = (range.0.min(offsets.0), range.1.max(offsets.1));
             }
         }
-        let range = |(source, (from, to)): (SourcePartition, Offsets)| OffsetRange {
+        let range = |(source, (first, last)): (SourcePartition, Offsets)| OffsetRange {
             topic: source.topic,
             partition: source.partition,
-            from,
-            to,
+            from: first,
+            to: last + 1,
         };
         ranges.into_iter().map(range).collect()
     }

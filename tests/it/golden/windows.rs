@@ -26,8 +26,8 @@ pub fn assert_windows_agree(tables: &Tables, model: &str, score: &str) -> usize 
         golden["windows"].as_array().expect("windows").iter().map(|window| (WindowKey::of(window), window)).collect();
     for (key, row) in &tables.windows {
         let wanted = wanted.get(key).unwrap_or_else(|| panic!("a window that should not be: {row}"));
-        assert_eq!(row["predictions"], wanted["n"], "{key:?}");
-        assert_eq!(row["outcomes"], wanted["n"], "{key:?}");
+        assert_eq!(row["predictions"], wanted["n"], "{row}");
+        assert_eq!(row["outcomes"], wanted["n"], "{row}");
         for (feature, wanted) in wanted["features"].as_object().expect("features") {
             assert_feature(tables, key, feature, wanted);
             assert_drift(tables, key, feature, wanted);
