@@ -53,6 +53,9 @@ impl EmbeddedBroker {
         let refused = |reason: String| BusError::Embedded { listen: listen.to_string(), reason };
         let address = claim(listen).map_err(refused)?;
         let storage = Storage::open(data).map_err(refused)?;
+        let url = storage.url.clone();
+        let forgotten = tokio::task::spawn_blocking(move || forget_members(&url, address)).await;
+        forgotten.map_err(|error| refused(error.to_string()))?.map_err(refused)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("embedded-broker")
@@ -127,7 +130,6 @@ async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
         ip if ip.is_unspecified() => tcp_url(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()))?,
         _ => listener.clone(),
     };
-    forget_members(&storage, &advertised).await.map_err(|error| error.to_string())?;
     let mut broker = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
         .node_id(NODE)
         .cluster_id(CLUSTER)
@@ -144,12 +146,19 @@ async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
 
 /// Empties every group; committed offsets stay. Its members have died with the last broker, or will join again when
 /// they are told that they are unknown. Tansu would hand partitions to the dead, and when it drops them at last it does
-/// not tell the living to share anew.
-async fn forget_members(storage: &Url, advertised: &Url) -> Result<(), tansu_storage::Error> {
+/// not tell the living to share anew. Blocks.
+fn forget_members(storage: &Url, broker: SocketAddr) -> Result<(), String> {
+    // When a runtime has ended, so have the connections that its tasks hold: they would lock the database.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let listener = tcp_url(broker)?;
+    runtime.block_on(empty_groups(storage, listener)).map_err(|error| error.to_string())
+}
+
+async fn empty_groups(storage: &Url, listener: Url) -> Result<(), tansu_storage::Error> {
     let storage = StorageContainer::builder()
         .cluster_id(CLUSTER)
         .node_id(NODE)
-        .advertised_listener(advertised.clone())
+        .advertised_listener(listener)
         .storage(storage.clone())
         .silent(true)
         .build()

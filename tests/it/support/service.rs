@@ -50,7 +50,7 @@ pub struct ServiceOptions<'a> {
 /// Killed when dropped. Its configuration, data and ports stay the same over restarts.
 #[derive(Debug)]
 pub struct Service {
-    /// First, since it is dropped before the folder with its log.
+    /// Dropped before its folder, so that a failed test can show its log.
     process: Option<Process>,
     folder: TempDir,
     prefix: String,
