@@ -148,3 +148,78 @@ fn segment_columns<'a, 'r>(
     }
     columns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Records;
+    use crate::clock::Span;
+    use crate::codec::{DecodeLimits, DecoderModel, PredictionDecoder, SchemaMode};
+    use crate::model::{FeatureKind, Mapping, ReferenceSource, Task};
+    use crate::profile::ReferenceBuilder;
+
+    fn event(id: usize, minute: i64, version: &str, country: &str) -> String {
+        let millis = Span::from_mins(minute).millis();
+        format!(
+            r#"{{"id":"{id}","model":"m","time":{millis},"version":"{version}","features":{{"country":{country}}},"prediction":{{"label":"1"}}}}"#
+        )
+    }
+
+    fn reference(features: &[(String, FeatureKind)]) -> Reference {
+        let countries = StringArray::from(vec!["PT", "ES"]);
+        let mut builder = ReferenceBuilder::new("m", "1", &["country".to_owned()], features);
+        builder.add(2, &[Values::categorical(&countries)], None, &[]);
+        builder.build(0)
+    }
+
+    #[test]
+    fn rows_are_grouped_by_pane_version_and_known_segment_in_a_fixed_order() {
+        let features = [("country".to_owned(), FeatureKind::Categorical)];
+        let schema = FeatureSchema::new(features.clone());
+        let model = Model {
+            segments: vec!["country".to_owned()],
+            pane: Span::from_mins(5),
+            ..Model::new("m", Task::Binary, ReferenceSource::First(2))
+        };
+        let mut decoder = PredictionDecoder::new(vec![DecoderModel {
+            name: "m".to_owned(),
+            task: Task::Binary,
+            positive: None,
+            mapping: Mapping::default(),
+            schema: SchemaMode::Fixed(schema.clone()),
+        }]);
+        let stream =
+            [(7, "2", r#""PT""#), (1, "1", r#""ES""#), (7, "2", "null"), (2, "1", r#""XX""#), (0, "1", r#""ES""#)];
+        let mut records = Records::default();
+        for (id, (minute, version, country)) in stream.iter().enumerate() {
+            let event = event(id, *minute, version, country);
+            records.push(i64::try_from(id).unwrap() + 10, None, None, Some(event.as_bytes()));
+        }
+        let decoded = decoder.decode(&records, &DecodeLimits::default()).unwrap();
+        let rows = PredictionRows::new(&decoded.batches[0].rows).unwrap();
+        let accepted: Vec<Accepted> = (10..)
+            .take(rows.len())
+            .enumerate()
+            .map(|(row, offset)| {
+                let time = Timestamp::from_millis(rows.time().value(row));
+                Accepted { row, id: IdHash(0), time, offset }
+            })
+            .collect();
+        let groups = by_pane(&model, &reference(&features), &schema, &rows, &accepted);
+        let shown: Vec<_> = groups
+            .iter()
+            .map(|(key, group)| {
+                let Population { version, segment, .. } = &key.population;
+                (version.as_str(), segment.as_deref(), key.start.millis(), group.rows.as_slice(), group.offsets)
+            })
+            .collect();
+        let later = Span::from_mins(5).millis();
+        let expected: [(&str, Option<&str>, i64, &[usize], (i64, i64)); 4] = [
+            ("1", None, 0, &[1, 3, 4], (11, 14)),
+            ("1", Some("country=ES"), 0, &[1, 4], (11, 14)),
+            ("2", None, later, &[0, 2], (10, 12)),
+            ("2", Some("country=PT"), later, &[0], (10, 10)),
+        ];
+        assert_eq!(shown, expected);
+    }
+}
