@@ -158,6 +158,9 @@ mod tests {
     use crate::model::{FeatureKind, Mapping, ReferenceSource, Task};
     use crate::profile::ReferenceBuilder;
 
+    /// Version, segment, start in milliseconds, rows and offsets.
+    type Found<'a> = (&'a str, Option<&'a str>, i64, &'a [usize], (i64, i64));
+
     fn event(id: usize, minute: i64, version: &str, country: &str) -> String {
         let millis = Span::from_mins(minute).millis();
         format!(
@@ -214,7 +217,7 @@ mod tests {
             })
             .collect();
         let later = Span::from_mins(5).millis();
-        let expected: [(&str, Option<&str>, i64, &[usize], (i64, i64)); 4] = [
+        let expected: [Found<'_>; 4] = [
             ("1", None, 0, &[1, 3, 4], (11, 14)),
             ("1", Some("country=ES"), 0, &[1, 4], (11, 14)),
             ("2", None, later, &[0, 2], (10, 12)),

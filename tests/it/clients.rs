@@ -61,13 +61,13 @@ fn time(number: usize) -> String {
 fn prediction(number: usize) -> Value {
     json!({
         "id": id(number), "model": "car_loan", "version": "7", "time": time(number),
-        "features": { "car_value": 12_638.0, "salary_range": "0 - 20K €", "repaid_loan_on_prev_car": number % 2 == 0 },
+        "features": { "car_value": 12_638.0, "salary_range": "0 - 20K €", "repaid_loan_on_prev_car": number.is_multiple_of(2) },
         "prediction": { "label": "1", "score": 0.99 },
     })
 }
 
 /// Three of four predictions were right.
 fn outcome(number: usize) -> Value {
-    let label = if number % 4 == 0 { "0" } else { "1" };
+    let label = if number.is_multiple_of(4) { "0" } else { "1" };
     json!({ "id": id(number), "model": "car_loan", "time": time(number), "label": label })
 }

@@ -7,6 +7,8 @@
     clippy::float_cmp,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::format_push_string,
+    clippy::unnecessary_debug_formatting,
     reason = "a test fails by panicking, tells what it skips, and knows its numbers"
 )]
 

@@ -35,7 +35,7 @@ fn assert_one_mail(sink: &SmtpSink) {
     let args = [&["--model", "car_loan", "--version", "1", "--no-outcomes"][..], &part].concat();
     service.replay(&data_file("car_loan_production.parquet"), &args);
     service.wait_settled();
-    eventually_true(Duration::from_secs(60), "a mail arrives", || !sink.messages().is_empty());
+    eventually_true(Duration::from_mins(1), "a mail arrives", || !sink.messages().is_empty());
     // The last checkpoint would send what is still queued.
     service.terminate();
 

@@ -21,7 +21,7 @@ pub struct Raw {
 impl Raw {
     pub fn read(file: &str) -> Self {
         let file = File::open(data_file(file)).expect("the data file is there");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(ParquetRecordBatchReaderBuilder::build);
         let mut raw = Self::default();
         for batch in reader.expect("the data file is Parquet") {
             let batch = batch.expect("the data file can be read");
