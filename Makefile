@@ -37,7 +37,12 @@ test: ## Formatting, lints and every test, with a real Kafka and a real SMTP ser
 bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (release build)
 	@tests/setup.sh build
 	@tests/kafka/kafka.sh resolve
-	@cargo run --locked --release -- bench $(ARGS)
+	@cargo build --locked --release
+	@folder=$$(mktemp -d); \
+	trap 'tests/kafka/kafka.sh stop "$$folder/kafka"; rm -rf "$$folder"' EXIT; \
+	mkdir "$$folder/kafka"; \
+	tests/kafka/kafka.sh start "$$folder/kafka"; \
+	"$(CARGO_TARGET_DIR)/release/plimsoll" bench --brokers "$$(cat "$$folder/kafka/bootstrap")" $(ARGS)
 
 .PHONY: fmt
 fmt: ## Formats the code

@@ -32,6 +32,20 @@ const LAG_INTERVAL: Duration = Duration::from_secs(5);
 /// First and longest pause before the topics are asked for again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// What the parts need of the topics.
+struct Connected {
+    /// If HTTP is to be served.
+    view: Option<Tail>,
+    /// If any of the references comes from the stream.
+    references: Option<Tail>,
+    partitions: Partitions,
+}
+
+struct Partitions {
+    panes: i32,
+    joins: i32,
+}
+
 /// Starts the parts; returns when all of them have been started, which waits for the broker as long as it takes.
 ///
 /// `shutdown` ends that wait. Ready references, such as the demo's, are passed in; the others are read from their files.
@@ -97,20 +111,22 @@ pub async fn start(
         broker,
         parts,
     };
-    tokio::select! {
+    let connected = tokio::select! {
         () = shutdown.cancelled() => {
             app.drain().await?;
             return Err(AppError::Stopped);
         }
-        ensured = ensure_topics(&app, &settings) => ensured?,
-    }
-    if app.parts.contains(&Part::Api) {
-        follow_view(&mut app, &settings)?;
+        connected = connect(&app, &settings) => connected?,
+    };
+    if let Some(tail) = connected.view {
+        follow_view(&mut app, tail)?;
         follow_lag(&app);
     }
-    follow_references(&mut app, &settings, &references)?;
-    let roles = build_roles(&app, &settings, &models, &references, checks, mailer).await?;
-    for role in roles {
+    if let Some(tail) = connected.references {
+        follow_references(&mut app, &settings, &references, tail)?;
+    }
+    let partitions = connected.partitions;
+    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, mailer) {
         start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
     }
     Ok(app)
@@ -158,16 +174,16 @@ fn model_rows(models: &[Model], references: &References) -> Vec<ModelRow> {
         .collect()
 }
 
-/// Creates what is missing; an unreachable broker is waited for, wrong settings are an error.
-async fn ensure_topics(app: &App, settings: &Settings) -> Result<(), AppError> {
-    let wanted = app.topics.all(&settings.bus);
+/// Creates the topics that are missing and makes their readers. Waits for a broker that is away, or that has not heard
+/// of new topics yet; wrong settings are an error.
+async fn connect(app: &App, settings: &Settings) -> Result<Connected, AppError> {
     let mut pause = BACKOFF.0;
     loop {
         app.admin.wait_until_reachable().await;
-        match app.admin.ensure(&wanted).await {
-            Ok(()) => return Ok(()),
-            Err(error @ BusError::Unreachable { .. }) => {
-                tracing::warn!(%error, "topics cannot be looked at yet, trying again");
+        match try_to_connect(app, settings).await {
+            Ok(connected) => return Ok(connected),
+            Err(error @ (BusError::Unreachable { .. } | BusError::Missing { .. })) => {
+                tracing::info!(%error, "the topics cannot be used yet, trying again");
             }
             Err(error) => return Err(error.into()),
         }
@@ -176,9 +192,19 @@ async fn ensure_topics(app: &App, settings: &Settings) -> Result<(), AppError> {
     }
 }
 
-fn follow_view(app: &mut App, settings: &Settings) -> Result<(), AppError> {
-    let names = ViewTopic::names(&app.topics);
-    let tail = tokio::task::block_in_place(|| Tail::new(&settings.bus, &names, &app.telemetry))?;
+async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, BusError> {
+    app.admin.ensure(&app.topics.all(&settings.bus)).await?;
+    let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
+    let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
+    let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
+    let needs_references = settings.models.iter().any(from_stream);
+    let references = needs_references.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
+    let panes = app.admin.partitions(&app.topics.panes).await?;
+    let joins = app.admin.partitions(&app.topics.joins).await?;
+    Ok(Connected { view, references, partitions: Partitions { panes, joins } })
+}
+
+fn follow_view(app: &mut App, tail: Tail) -> Result<(), AppError> {
     let (topics, view, telemetry) = (app.topics.clone(), app.view.clone(), app.telemetry.clone());
     let stop = app.followers.token();
     app.followers.spawn("view", move || api::follow(tail, &topics, &view, &telemetry, &stop))
@@ -209,13 +235,12 @@ fn follow_lag(app: &App) {
 }
 
 /// Takes over the references that evaluate builds from the stream, those of earlier runs before any role starts.
-fn follow_references(app: &mut App, settings: &Settings, references: &References) -> Result<(), AppError> {
-    let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
-    if !settings.models.iter().any(from_stream) {
-        return Ok(());
-    }
-    let names = [app.topics.references.clone()];
-    let mut tail = tokio::task::block_in_place(|| Tail::new(&settings.bus, &names, &app.telemetry))?;
+fn follow_references(
+    app: &mut App,
+    settings: &Settings,
+    references: &References,
+    mut tail: Tail,
+) -> Result<(), AppError> {
     let (references, view, models) = (references.clone(), app.view.clone(), settings.models.clone());
     let stop = app.followers.token();
     let mut take = move |timeout: Duration| -> Result<bool, BusError> {
@@ -241,17 +266,18 @@ fn follow_references(app: &mut App, settings: &Settings, references: &References
     })
 }
 
-async fn build_roles(
+fn build_roles(
     app: &App,
     settings: &Settings,
     models: &Arc<Vec<Model>>,
     references: &References,
-    checks: CheckRunner,
+    partitions: &Partitions,
+    checks: &CheckRunner,
     mailer: Option<SmtpMailer>,
-) -> Result<Vec<Box<dyn Role>>, AppError> {
+) -> Vec<Box<dyn Role>> {
     let topics = app.topics.clone();
-    let panes = PaneTopic { name: topics.panes.clone(), partitions: app.admin.partitions(&topics.panes).await? };
-    let join_partitions = app.admin.partitions(&topics.joins).await?;
+    let panes = PaneTopic { name: topics.panes.clone(), partitions: partitions.panes };
+    let join_partitions = partitions.joins;
     let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
     let mut roles: Vec<Box<dyn Role>> = Vec::new();
     for part in &app.parts {
@@ -274,7 +300,7 @@ async fn build_roles(
             Part::Api => {}
         }
     }
-    Ok(roles)
+    roles
 }
 
 fn start_role(

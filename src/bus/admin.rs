@@ -82,6 +82,24 @@ impl Admin {
         answer.map_err(|error| self.link.unreachable(&error))
     }
 
+    /// Deletes topics and consumer groups; those that are not there are left out.
+    pub async fn delete(&self, topics: &[String], groups: &[String]) -> Result<(), BusError> {
+        let failed = |reason: String| BusError::Delete { reason };
+        let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let deleted = self.client.delete_topics(&topics, &options).await.map_err(|error| failed(error.to_string()))?;
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let deleted_groups = self.client.delete_groups(&groups, &options).await;
+        let deleted_groups = deleted_groups.map_err(|error| failed(error.to_string()))?;
+        let missing = [RDKafkaErrorCode::UnknownTopicOrPartition, RDKafkaErrorCode::GroupIdNotFound];
+        for (name, code) in deleted.into_iter().chain(deleted_groups).filter_map(Result::err) {
+            if !missing.contains(&code) {
+                return Err(failed(format!("{name}: {code}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Asks again and again, more and more slowly, until the broker answers.
     pub async fn wait_until_reachable(&self) {
         let mut pause = FIRST_PAUSE;

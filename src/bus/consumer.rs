@@ -22,7 +22,7 @@ use crate::telemetry::Telemetry;
 pub(super) const LARGEST_POLL: usize = 8 * 1024 * 1024;
 
 /// Fetching that neither waits a second when its queue is full, as librdkafka does, nor takes much memory.
-pub(super) const FETCHING: [(&str, &str); 6] = [
+pub const FETCHING: [(&str, &str); 6] = [
     ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "50"),
     ("fetch.message.max.bytes", "4194304"),

@@ -14,7 +14,7 @@ mod tests;
 mod topics;
 
 pub use admin::Admin;
-pub use consumer::{Consumer, Polled};
+pub use consumer::{Consumer, FETCHING, Polled};
 pub use embedded::EmbeddedBroker;
 pub use producer::Producer;
 pub use record::{Outgoing, Record, Records};
@@ -32,6 +32,8 @@ pub enum BusError {
     TopicSettings { topic: String, key: String, found: String, wanted: String, remedy: String },
     #[error("topic '{topic}' cannot be created: {reason}")]
     Create { topic: String, reason: String },
+    #[error("topics and groups cannot be deleted: {reason}")]
+    Delete { reason: String },
     #[error("topic '{topic}' does not exist: create it, or let plimsoll do so at its start")]
     Missing { topic: String },
     #[error("topic '{topic}' does not take a record: {reason}")]

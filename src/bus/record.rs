@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize, Serializer};
+
 /// One record of one partition, borrowed from a [`Records`] batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
@@ -20,13 +22,15 @@ pub struct Records {
 }
 
 /// A record to publish.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     pub topic: String,
     /// None leaves the choice to the hash of the key.
     pub partition: Option<i32>,
+    #[serde(serialize_with = "at_once")]
     pub key: Option<Vec<u8>>,
     /// None is a tombstone on compacted topics.
+    #[serde(serialize_with = "at_once")]
     pub payload: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
     /// Milliseconds; none is the broker's or client's now.
@@ -39,6 +43,20 @@ struct Entry {
     timestamp: Option<i64>,
     key: Option<Range<usize>>,
     payload: Option<Range<usize>>,
+}
+
+/// Bytes that are written in one piece. Serde would write them one by one, with the same result.
+struct InOnePiece<'a>(&'a [u8]);
+
+impl Serialize for InOnePiece<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+#[allow(clippy::ref_option, reason = "the signature is serde's")]
+fn at_once<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    bytes.as_deref().map(InOnePiece).serialize(serializer)
 }
 
 impl Records {
@@ -98,5 +116,24 @@ impl Records {
         let start = self.buffer.len();
         self.buffer.extend_from_slice(bytes);
         start..self.buffer.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{decode, encode};
+
+    #[test]
+    fn an_outgoing_record_is_read_as_it_was_written() {
+        let record = Outgoing {
+            topic: "t".into(),
+            key: Some(vec![1, 255]),
+            payload: Some((0..=255).collect()),
+            ..Outgoing::default()
+        };
+        for record in [record, Outgoing::default()] {
+            assert_eq!(decode::<Outgoing>(&encode(&record).unwrap()).unwrap(), record);
+        }
     }
 }

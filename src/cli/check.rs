@@ -15,9 +15,8 @@ pub enum CheckCommand {
 
 pub fn run(command: CheckCommand, directory: &Path) -> anyhow::Result<()> {
     match command {
-        CheckCommand::List => print!("{}", table(&load_checks(directory)?)),
+        CheckCommand::List => super::answer(&table(&load_checks(directory)?).to_string()),
     }
-    Ok(())
 }
 
 fn table(checks: &[Check]) -> TextTable {

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to the terminal")]
 
+mod bench;
 mod check;
 pub mod config;
 mod demo;
@@ -11,6 +12,7 @@ mod topics;
 mod up;
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -70,6 +72,8 @@ enum Command {
     /// Create the topics that are missing
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
+    /// Measure ingest beside a bare consumer of the same topic
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command line of this process.
@@ -91,7 +95,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .filter(|(name, _)| name.starts_with("PLIMSOLL_"))
         .collect();
     let overrides = Overrides { values: arguments.set.into_iter().collect() };
-    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_));
+    let quiet =
+        matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_) | Command::Bench(_));
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
     let load = || settings::load(arguments.config.as_deref(), &environment, &overrides);
@@ -109,6 +114,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Reference(command) => reference::run(command, &load()?)?,
         Command::Check(command) => check::run(command, &load()?.checks.directory)?,
+        Command::Bench(args) => runtime.block_on(bench::run(args))?,
         Command::Topics(command) => runtime.block_on(topics::run(command, &load()?))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -134,6 +140,15 @@ fn producer(settings: &Settings) -> anyhow::Result<Producer> {
 impl replay::Publish for Producer {
     async fn publish(&self, records: Vec<Outgoing>) -> Result<(), BusError> {
         Self::publish(self, records).await
+    }
+}
+
+/// Writes an answer to standard output. A reader that has seen enough, such as `head`, is no error.
+fn answer(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
     }
 }
 

@@ -46,16 +46,14 @@ struct Problem {
 
 pub async fn run(args: SqlArgs) -> anyhow::Result<()> {
     if args.tables {
-        print!("{}", catalogue());
-        return Ok(());
+        return super::answer(&catalogue());
     }
     let query = args.query.as_deref().unwrap_or_default();
     let answer = ask(&args, query).await?;
     match args.format {
-        Format::Table => print!("{}", rows_as_table(&answer)?),
-        Format::Json | Format::Csv => println!("{}", answer.trim_end()),
+        Format::Table => super::answer(&rows_as_table(&answer)?.to_string()),
+        Format::Json | Format::Csv => super::answer(&format!("{}\n", answer.trim_end())),
     }
-    Ok(())
 }
 
 async fn ask(args: &SqlArgs, query: &str) -> anyhow::Result<String> {

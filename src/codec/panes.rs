@@ -21,8 +21,8 @@ pub struct Accepted {
     pub offset: i64,
 }
 
-/// Rows of one pane.
-#[derive(Clone, Debug)]
+/// Rows of one population in one pane.
+#[derive(Clone, Debug, Default)]
 pub struct Group {
     pub rows: Vec<usize>,
     pub offsets: (i64, i64),
@@ -38,30 +38,41 @@ pub fn by_pane(
     rows: &PredictionRows<'_>,
     accepted: &[Accepted],
 ) -> Vec<(PaneKey, Group)> {
-    let mut groups: HashMap<(Timestamp, &str, &str, Option<&str>), Group> = HashMap::new();
     let segments = segment_columns(model, reference, schema, rows);
+    let names: usize = segments.iter().map(|column| column.names.len()).sum();
+    let mut panes: Vec<Pane<'_>> = Vec::new();
+    let mut positions: HashMap<(Timestamp, &str, &str), usize> = HashMap::new();
+    let mut last = 0;
     for accepted in accepted {
-        let start = accepted.time.floor(model.pane);
         let (version, variant) = (rows.version().value(accepted.row), rows.variant().value(accepted.row));
-        add(&mut groups, (start, version, variant, None), *accepted);
-        for column in &segments {
-            if let Some(segment) = column.segment(accepted.row) {
-                add(&mut groups, (start, version, variant, Some(segment)), *accepted);
-            }
+        let key = (accepted.time.floor(model.pane), version, variant);
+        // Neighbours are mostly of the same pane and version.
+        if panes.get(last).is_none_or(|pane| pane.key != key) {
+            last = *positions.entry(key).or_insert_with(|| {
+                panes.push(Pane { key, whole: Group::default(), segments: vec![Group::default(); names] });
+                panes.len() - 1
+            });
+        }
+        let pane = &mut panes[last];
+        pane.whole.add(*accepted);
+        for segment in segments.iter().filter_map(|column| column.segment(accepted.row)) {
+            pane.segments[segment].add(*accepted);
         }
     }
-    let mut groups: Vec<(PaneKey, Group)> = groups
-        .into_iter()
-        .map(|((start, version, variant, segment), group)| {
+    let names: Vec<&str> = segments.iter().flat_map(|column| column.names.iter().copied()).collect();
+    let mut groups: Vec<(PaneKey, Group)> = Vec::new();
+    for Pane { key: (start, version, variant), whole, segments } in panes {
+        let of_segments = names.iter().map(|name| Some(*name)).zip(segments);
+        for (segment, group) in std::iter::once((None, whole)).chain(of_segments).filter(|(_, g)| !g.rows.is_empty()) {
             let population = Population {
                 model: model.name.clone(),
                 version: version.to_owned(),
                 variant: variant.to_owned(),
                 segment: segment.map(str::to_owned),
             };
-            (PaneKey { population, start }, group)
-        })
-        .collect();
+            groups.push((PaneKey { population, start }, group));
+        }
+    }
     groups.sort_by(|a, b| a.0.cmp(&b.0));
     groups
 }
@@ -81,30 +92,36 @@ pub fn anchored_rows<'a>(reference: &Reference, schema: &FeatureSchema, rows: &P
     Rows::new(columns.collect(), Some(rows.latency_ms()), Some(rows.error()))
 }
 
-fn add<'a>(
-    groups: &mut HashMap<(Timestamp, &'a str, &'a str, Option<&'a str>), Group>,
-    key: (Timestamp, &'a str, &'a str, Option<&'a str>),
-    accepted: Accepted,
-) {
-    let group =
-        groups.entry(key).or_insert_with(|| Group { rows: Vec::new(), offsets: (accepted.offset, accepted.offset) });
-    group.rows.push(accepted.row);
-    group.offsets.0 = group.offsets.0.min(accepted.offset);
-    group.offsets.1 = group.offsets.1.max(accepted.offset);
+/// The rows of one pane, version and variant.
+struct Pane<'a> {
+    key: (Timestamp, &'a str, &'a str),
+    whole: Group,
+    /// In the order of the segments' names, column by column.
+    segments: Vec<Group>,
+}
+
+impl Group {
+    fn add(&mut self, accepted: Accepted) {
+        let (first, last) = if self.rows.is_empty() { (accepted.offset, accepted.offset) } else { self.offsets };
+        self.offsets = (first.min(accepted.offset), last.max(accepted.offset));
+        self.rows.push(accepted.row);
+    }
 }
 
 /// A feature that splits the population, with the `feature=value` names of the segments that the reference has.
 struct SegmentColumn<'a, 'r> {
     values: &'a StringArray,
-    names: HashMap<&'r str, &'r str>,
+    names: Vec<&'r str>,
+    /// By value, the place of its name among those of all columns.
+    places: HashMap<&'r str, usize>,
 }
 
-impl<'r> SegmentColumn<'_, 'r> {
-    fn segment(&self, row: usize) -> Option<&'r str> {
+impl SegmentColumn<'_, '_> {
+    fn segment(&self, row: usize) -> Option<usize> {
         if self.values.is_null(row) {
             return None;
         }
-        self.names.get(self.values.value(row)).copied()
+        self.places.get(self.values.value(row)).copied()
     }
 }
 
@@ -114,17 +131,98 @@ fn segment_columns<'a, 'r>(
     schema: &FeatureSchema,
     rows: &PredictionRows<'a>,
 ) -> Vec<SegmentColumn<'a, 'r>> {
-    let names = |feature: &str| {
+    let mut columns = Vec::new();
+    let mut place = 0;
+    for feature in &model.segments {
+        let Some(values) = schema.position(feature).and_then(|position| rows.categorical(position)) else { continue };
         let prefix = format!("{feature}=");
-        let named = reference.segments.keys().filter_map(|name| Some((name.strip_prefix(&prefix)?, name.as_str())));
-        named.collect()
-    };
-    model
-        .segments
-        .iter()
-        .filter_map(|feature| {
-            let values = rows.categorical(schema.position(feature)?)?;
-            Some(SegmentColumn { values, names: names(feature) })
-        })
-        .collect()
+        let mut column = SegmentColumn { values, names: Vec::new(), places: HashMap::new() };
+        for name in reference.segments.keys() {
+            if let Some(value) = name.strip_prefix(&prefix) {
+                column.names.push(name);
+                column.places.insert(value, place);
+                place += 1;
+            }
+        }
+        columns.push(column);
+    }
+    columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Records;
+    use crate::clock::Span;
+    use crate::codec::{DecodeLimits, DecoderModel, PredictionDecoder, SchemaMode};
+    use crate::model::{FeatureKind, Mapping, ReferenceSource, Task};
+    use crate::profile::ReferenceBuilder;
+
+    /// Version, segment, start in milliseconds, rows and offsets.
+    type Found<'a> = (&'a str, Option<&'a str>, i64, &'a [usize], (i64, i64));
+
+    fn event(id: usize, minute: i64, version: &str, country: &str) -> String {
+        let millis = Span::from_mins(minute).millis();
+        format!(
+            r#"{{"id":"{id}","model":"m","time":{millis},"version":"{version}","features":{{"country":{country}}},"prediction":{{"label":"1"}}}}"#
+        )
+    }
+
+    fn reference(features: &[(String, FeatureKind)]) -> Reference {
+        let countries = StringArray::from(vec!["PT", "ES"]);
+        let mut builder = ReferenceBuilder::new("m", "1", &["country".to_owned()], features);
+        builder.add(2, &[Values::categorical(&countries)], None, &[]);
+        builder.build(0)
+    }
+
+    #[test]
+    fn rows_are_grouped_by_pane_version_and_known_segment_in_a_fixed_order() {
+        let features = [("country".to_owned(), FeatureKind::Categorical)];
+        let schema = FeatureSchema::new(features.clone());
+        let model = Model {
+            segments: vec!["country".to_owned()],
+            pane: Span::from_mins(5),
+            ..Model::new("m", Task::Binary, ReferenceSource::First(2))
+        };
+        let mut decoder = PredictionDecoder::new(vec![DecoderModel {
+            name: "m".to_owned(),
+            task: Task::Binary,
+            positive: None,
+            mapping: Mapping::default(),
+            schema: SchemaMode::Fixed(schema.clone()),
+        }]);
+        let stream =
+            [(7, "2", r#""PT""#), (1, "1", r#""ES""#), (7, "2", "null"), (2, "1", r#""XX""#), (0, "1", r#""ES""#)];
+        let mut records = Records::default();
+        for (id, (minute, version, country)) in stream.iter().enumerate() {
+            let event = event(id, *minute, version, country);
+            records.push(i64::try_from(id).unwrap() + 10, None, None, Some(event.as_bytes()));
+        }
+        let decoded = decoder.decode(&records, &DecodeLimits::default()).unwrap();
+        let rows = PredictionRows::new(&decoded.batches[0].rows).unwrap();
+        let accepted: Vec<Accepted> = (10..)
+            .take(rows.len())
+            .enumerate()
+            .map(|(row, offset)| {
+                let time = Timestamp::from_millis(rows.time().value(row));
+                Accepted { row, id: IdHash(0), time, offset }
+            })
+            .collect();
+        let groups = by_pane(&model, &reference(&features), &schema, &rows, &accepted);
+        let shown: Vec<_> = groups
+            .iter()
+            .map(|(key, group)| {
+                let Population { version, segment, .. } = &key.population;
+                (version.as_str(), segment.as_deref(), key.start.millis(), group.rows.as_slice(), group.offsets)
+            })
+            .collect();
+        let later = Span::from_mins(5).millis();
+        let expected: [Found<'_>; 4] = [
+            ("1", None, 0, &[1, 3, 4], (11, 14)),
+            ("1", Some("country=ES"), 0, &[1, 4], (11, 14)),
+            ("2", None, later, &[0, 2], (10, 12)),
+            ("2", Some("country=PT"), later, &[0], (10, 10)),
+        ];
+        assert_eq!(shown, expected);
+    }
 }

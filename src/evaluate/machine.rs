@@ -13,7 +13,7 @@ use super::raw::RawStore;
 use super::retraining::Requests;
 use super::windows::Windows;
 use crate::bus::{Outgoing, Records, Topics};
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::event::{Population, SourcePartition, WindowReport};
 use crate::model::Model;
 use crate::performance::BinaryCounts;
@@ -24,6 +24,9 @@ use crate::state::{Store, Write};
 use crate::window::{Frame, PaneKey, PanePartial, PaneRecord, Watermarks, partial_key, report};
 
 const WATERMARKS: &[u8] = b"meta/watermarks";
+/// How long panes must have stood still, by the wall clock, before event time alone may end them. Outcomes come by way
+/// of join: when history is replayed, the predictions' event time can run months ahead of them within seconds.
+const SETTLING: Span = Span::from_hours(1);
 
 pub(super) struct EvaluateMachine {
     pub(super) models: BTreeMap<String, Model>,
@@ -80,17 +83,21 @@ impl EvaluateMachine {
         })
     }
 
-    fn take_partial(&mut self, partial: PanePartial) -> Result<(), RoleError> {
+    fn take_partial(&mut self, partial: PanePartial, now: Timestamp) -> Result<(), RoleError> {
         let PaneKey { population, start } = partial.key.clone();
         let Some(model) = self.models.get(&population.model) else { return Ok(()) };
-        if self.panes.put(partial)? {
+        if self.is_forgotten(model, &population, start) {
+            tracing::debug!(pane = %start, source = %partial.source, "counts for a pane beyond the retention");
+            return Ok(());
+        }
+        if self.panes.put(partial, now)? {
             self.windows.touch(model, &population, start);
         }
         Ok(())
     }
 
     /// Turns raw rows into a reference once there are enough, and counts them once there is one.
-    async fn settle_raw(&mut self) -> Result<(), RoleError> {
+    async fn settle_raw(&mut self, now: Timestamp) -> Result<(), RoleError> {
         for model in self.models.values() {
             if self.references.get(&model.name).is_none()
                 && let Some(reference) = self.raw.build(model).await?
@@ -108,7 +115,7 @@ impl EvaluateMachine {
             let Some(reference) = self.references.get(&model.name) else { continue };
             for partial in self.raw.count(model, &reference, &self.panes).await? {
                 let PaneKey { population, start } = partial.key.clone();
-                if self.panes.put(partial)? {
+                if self.panes.put(partial, now)? {
                     self.windows.touch(model, &population, start);
                 }
             }
@@ -122,17 +129,33 @@ impl EvaluateMachine {
         model: &Model,
         reference: &Reference,
         watermark: Timestamp,
+        now: Timestamp,
     ) -> Result<(), RoleError> {
-        let mut due = self.windows.due(model, watermark).into_iter().peekable();
+        let panes = &self.panes;
+        let labels_are_final = |frame: &Frame| {
+            let touched = panes.touched(&frame.population, frame.start, frame.end());
+            let is_settled = touched.is_none_or(|touched| now.since(touched) >= SETTLING);
+            is_settled && frame.end().plus(model.label_horizon) <= watermark
+        };
+        let due: Vec<(Frame, bool)> = self
+            .windows
+            .due(model, watermark, labels_are_final)
+            .into_iter()
+            .map(|frame| {
+                let is_final = labels_are_final(&frame);
+                (frame, is_final)
+            })
+            .collect();
+        let mut due = due.into_iter().peekable();
         while let Some(first) = due.next() {
             // Windows that end together are reported together, so that a check sees all segments of its window.
             let mut frames = vec![first];
-            while let Some(frame) = due.next_if(|frame| frame.end() == frames[0].end()) {
-                frames.push(frame);
+            while let Some(next) = due.next_if(|(frame, _)| frame.end() == frames[0].0.end()) {
+                frames.push(next);
             }
             let mut reports = Vec::new();
-            for frame in frames {
-                reports.extend(self.report(model, reference, &frame, watermark).await?);
+            for (frame, labels_are_final) in frames {
+                reports.extend(self.report(model, reference, &frame, labels_are_final).await?);
             }
             let snapshot = Snapshot { windows: self.windows.history(&model.name), ..Snapshot::default() };
             for report in reports {
@@ -147,12 +170,12 @@ impl EvaluateMachine {
         model: &Model,
         reference: &Reference,
         frame: &Frame,
-        watermark: Timestamp,
+        labels_are_final: bool,
     ) -> Result<Option<Arc<WindowReport>>, RoleError> {
         let contents = self.panes.compose(&frame.population, frame.start, frame.end()).await?;
         let normal = self.normal_outcomes(model, reference, &frame.population).await?;
-        let report = report(model, reference, normal.as_ref(), frame, &contents, watermark);
-        let Some(report) = self.windows.close(frame, report)? else { return Ok(None) };
+        let report = report(model, reference, normal.as_ref(), frame, &contents, labels_are_final);
+        let Some(report) = self.windows.close(frame, report, labels_are_final)? else { return Ok(None) };
         self.outgoing.push(Outgoing {
             topic: self.topics.windows.clone(),
             key: Some(report.key().into_bytes()),
@@ -182,12 +205,17 @@ impl EvaluateMachine {
         Ok(enough.then_some(contents.outcomes))
     }
 
+    /// Whether this pane was forgotten before: to count into it now would make a window of its leftovers.
+    fn is_forgotten(&self, model: &Model, population: &Population, start: Timestamp) -> bool {
+        let Some(watermark) = self.watermarks.get(&model.name).and_then(Watermarks::combined) else { return false };
+        start < oldest_pane(model, watermark) && self.panes.touched(population, start, start.plus(model.pane)).is_none()
+    }
+
     /// Forgets what lies beyond the retention, here and on the compacted topic.
-    fn expire(&mut self, model: &Model, watermark: Timestamp) {
+    fn expire(&mut self, model: &Model, watermark: Timestamp, now: Timestamp) {
         let oldest = watermark.minus(model.retention);
-        self.windows.expire(&model.name, oldest);
-        let longest = model.windows.iter().map(|size| size.length).max().unwrap_or_default();
-        for (population, start, source) in self.panes.expire(&model.name, oldest.minus(longest)) {
+        let forgotten = self.panes.expire(&model.name, oldest_pane(model, watermark), now.minus(SETTLING));
+        for (population, start, source) in forgotten {
             let key = partial_key(&PaneKey { population, start }, &source);
             self.outgoing.push(Outgoing {
                 topic: self.pane_topic.name.clone(),
@@ -196,12 +224,21 @@ impl EvaluateMachine {
                 ..Outgoing::default()
             });
         }
+        let panes = &self.panes;
+        let has_panes = |frame: &Frame| panes.touched(&frame.population, frame.start, frame.end()).is_some();
+        self.windows.expire(&model.name, oldest, has_panes);
     }
+}
+
+/// Panes that start before this are in no window within the retention.
+fn oldest_pane(model: &Model, watermark: Timestamp) -> Timestamp {
+    let longest = model.windows.iter().map(|size| size.length).max().unwrap_or_default();
+    watermark.minus(model.retention).minus(longest)
 }
 
 #[async_trait]
 impl Machine for EvaluateMachine {
-    async fn apply(&mut self, records: &Records, _now: Timestamp) -> Result<(), RoleError> {
+    async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
         self.moved = true;
         for record in records.iter() {
             // A tombstone is our own: the pane was forgotten here before.
@@ -212,7 +249,7 @@ impl Machine for EvaluateMachine {
                 reason: error.to_string(),
             })?;
             match decoded {
-                PaneRecord::Partial(partial) => self.take_partial(partial)?,
+                PaneRecord::Partial(partial) => self.take_partial(partial, now)?,
                 PaneRecord::Watermark(watermark) => {
                     self.watermarks.entry(watermark.model.clone()).or_default().update(watermark);
                 }
@@ -222,13 +259,13 @@ impl Machine for EvaluateMachine {
         Ok(())
     }
 
-    async fn checkpoint(&mut self, _now: Timestamp) -> Result<Checkpoint, RoleError> {
+    async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
         let mut checkpoint = Checkpoint::default();
         let moved = std::mem::take(&mut self.moved);
         if !moved && !std::mem::take(&mut self.waiting) {
             return Ok(checkpoint);
         }
-        self.settle_raw().await?;
+        self.settle_raw(now).await?;
         for model in self.models.clone().values() {
             let Some(reference) = self.references.get(&model.name) else {
                 self.waiting = true;
@@ -237,10 +274,9 @@ impl Machine for EvaluateMachine {
             let watermarks = self.watermarks.entry(model.name.clone()).or_default();
             let before = watermarks.combined();
             let Some(watermark) = watermarks.advance(&self.topics.predictions) else { continue };
-            self.windows.mature(model, before, watermark);
-            self.report_due(model, &reference, watermark).await?;
+            self.report_due(model, &reference, watermark, now).await?;
             if before != Some(watermark) {
-                self.expire(model, watermark);
+                self.expire(model, watermark, now);
             }
         }
         self.raw.checkpoint(&mut checkpoint.writes)?;

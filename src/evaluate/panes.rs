@@ -16,13 +16,21 @@ const PREFIX: &[u8] = b"pane/";
 
 pub(super) struct PaneStore {
     store: Arc<dyn Store>,
-    index: BTreeMap<Population, BTreeMap<Timestamp, BTreeMap<SourcePartition, Offsets>>>,
+    index: BTreeMap<Population, BTreeMap<Timestamp, BTreeMap<SourcePartition, Entry>>>,
     /// Not in the store yet; none is a deletion.
     pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 /// First and last counted offset of a source in a pane.
 type Offsets = (i64, i64);
+
+/// What is known of a partial without reading it.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    offsets: Offsets,
+    /// When it last changed, by the wall clock.
+    touched: Timestamp,
+}
 
 /// What the index needs of a partial, in front of its counts.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +39,7 @@ struct Stored {
     start: Timestamp,
     source: SourcePartition,
     offsets: Offsets,
+    touched: Timestamp,
     counts: PaneCounts,
 }
 
@@ -39,7 +48,8 @@ impl PaneStore {
         let mut panes = Self { store, index: BTreeMap::new(), pending: BTreeMap::new() };
         for (_, value) in panes.store.scan(PREFIX, &prefix_end(PREFIX)).await? {
             let stored: Stored = decode(&value)?;
-            panes.enter(&stored.population, stored.start, &stored.source, stored.offsets);
+            let entry = Entry { offsets: stored.offsets, touched: stored.touched };
+            panes.enter(&stored.population, stored.start, &stored.source, entry);
         }
         Ok(panes)
     }
@@ -50,15 +60,15 @@ impl PaneStore {
     }
 
     /// Takes a partial in; false when a newer one of the same source is known, as after a zombie's last words.
-    pub(super) fn put(&mut self, partial: PanePartial) -> Result<bool, RoleError> {
+    pub(super) fn put(&mut self, partial: PanePartial, now: Timestamp) -> Result<bool, RoleError> {
         let PanePartial { key, source, offsets, counts, .. } = partial;
         let known = self.index.get(&key.population).and_then(|panes| panes.get(&key.start)?.get(&source));
-        if known.is_some_and(|known| known.1 > offsets.1) {
+        if known.is_some_and(|known| known.offsets.1 > offsets.1) {
             return Ok(false);
         }
-        self.enter(&key.population, key.start, &source, offsets);
+        self.enter(&key.population, key.start, &source, Entry { offsets, touched: now });
         let row = row_key(&key.population, key.start, Some(&source));
-        let stored = Stored { population: key.population, start: key.start, source, offsets, counts };
+        let stored = Stored { population: key.population, start: key.start, source, offsets, touched: now, counts };
         self.pending.insert(row, Some(encode(&stored)?));
         Ok(true)
     }
@@ -116,29 +126,44 @@ impl PaneStore {
     ) -> Vec<OffsetRange> {
         let mut ranges: BTreeMap<SourcePartition, Offsets> = BTreeMap::new();
         let panes = self.index.get(population).into_iter().flat_map(|panes| panes.range(from..to));
-        for (source, offsets) in panes.flat_map(|(_, sources)| sources) {
+        for (source, Entry { offsets, .. }) in panes.flat_map(|(_, sources)| sources) {
             if topics.contains(&source.topic) {
                 let range = ranges.entry(source.clone()).or_insert(*offsets);
                 *range = (range.0.min(offsets.0), range.1.max(offsets.1));
             }
         }
-        let range = |(source, (from, to)): (SourcePartition, Offsets)| OffsetRange {
+        let range = |(source, (first, last)): (SourcePartition, Offsets)| OffsetRange {
             topic: source.topic,
             partition: source.partition,
-            from,
-            to,
+            from: first,
+            to: last + 1,
         };
         ranges.into_iter().map(range).collect()
     }
 
-    /// Forgets the panes of `model` that start before `oldest`, and returns the partials that are gone.
-    pub(super) fn expire(&mut self, model: &str, oldest: Timestamp) -> Vec<(Population, Timestamp, SourcePartition)> {
+    /// When any of the panes that start in `from..to` last changed, by the wall clock; none when there are none.
+    pub(super) fn touched(&self, population: &Population, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+        let panes = self.index.get(population)?.range(from..to);
+        panes.flat_map(|(_, sources)| sources.values()).map(|entry| entry.touched).max()
+    }
+
+    /// Forgets the panes of `model` that start before `oldest` and have not changed since `untouched`, and returns the
+    /// partials that are gone.
+    pub(super) fn expire(
+        &mut self,
+        model: &str,
+        oldest: Timestamp,
+        untouched: Timestamp,
+    ) -> Vec<(Population, Timestamp, SourcePartition)> {
         let mut expired = Vec::new();
         for (population, panes) in self.index.iter_mut().filter(|(population, _)| population.model == model) {
-            let kept = panes.split_off(&oldest);
-            for (start, sources) in std::mem::replace(panes, kept) {
-                expired.extend(sources.into_keys().map(|source| (population.clone(), start, source)));
-            }
+            panes.retain(|start, sources| {
+                if *start >= oldest || sources.values().any(|entry| entry.touched > untouched) {
+                    return true;
+                }
+                expired.extend(sources.keys().map(|source| (population.clone(), *start, source.clone())));
+                false
+            });
         }
         self.index.retain(|_, panes| !panes.is_empty());
         for (population, start, source) in &expired {
@@ -156,9 +181,9 @@ impl PaneStore {
         }
     }
 
-    fn enter(&mut self, population: &Population, start: Timestamp, source: &SourcePartition, offsets: Offsets) {
+    fn enter(&mut self, population: &Population, start: Timestamp, source: &SourcePartition, entry: Entry) {
         let panes = self.index.entry(population.clone()).or_default();
-        panes.entry(start).or_default().insert(source.clone(), offsets);
+        panes.entry(start).or_default().insert(source.clone(), entry);
     }
 }
 

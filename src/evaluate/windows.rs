@@ -37,6 +37,8 @@ pub(super) struct Closed {
     predictions_at_close: u64,
     /// Hash of the last report, so that nothing is said twice.
     digest: u64,
+    /// Whether it was reported with its labels final.
+    labels_are_final: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,29 +86,27 @@ impl Windows {
         }
     }
 
-    /// Windows of `model` to report now, those that end first in front: open ones that `watermark` has passed, and
-    /// changed ones.
-    pub(super) fn due(&mut self, model: &Model, watermark: Timestamp) -> Vec<Frame> {
-        let is_due = |frame: &Frame| frame.population.model == model.name && frame.end() <= watermark;
-        let mut due: Vec<Frame> = self.open.iter().filter(|frame| is_due(frame)).cloned().collect();
-        due.extend(self.dirty.iter().filter(|frame| frame.population.model == model.name).cloned());
+    /// Windows of `model` to report now, those that end first in front: open ones that `watermark` has passed, changed
+    /// ones, and those for which no more labels are expected from now on.
+    pub(super) fn due(
+        &mut self,
+        model: &Model,
+        watermark: Timestamp,
+        labels_are_final: impl Fn(&Frame) -> bool,
+    ) -> Vec<Frame> {
+        let is_models = |frame: &&Frame| frame.population.model == model.name;
+        let mut due: BTreeSet<Frame> =
+            self.open.iter().filter(is_models).filter(|frame| frame.end() <= watermark).cloned().collect();
+        due.extend(self.dirty.iter().filter(is_models).cloned());
+        let maturing = self.closed.iter().filter(|(frame, closed)| is_models(frame) && !closed.labels_are_final);
+        due.extend(maturing.map(|(frame, _)| frame).filter(|frame| labels_are_final(frame)).cloned());
         for frame in &due {
             self.open.remove(frame);
             self.dirty.remove(frame);
         }
+        let mut due: Vec<Frame> = due.into_iter().collect();
         due.sort_by(|a, b| (a.end(), a.size, &a.population).cmp(&(b.end(), b.size, &b.population)));
         due
-    }
-
-    /// Closed windows whose label horizon passes between the two watermarks: no more labels will come.
-    pub(super) fn mature(&mut self, model: &Model, before: Option<Timestamp>, now: Timestamp) {
-        let Some(before) = before else { return };
-        let matures = |frame: &&Frame| {
-            let end = frame.end().plus(model.label_horizon);
-            frame.population.model == model.name && before < end && end <= now
-        };
-        let matured: Vec<Frame> = self.closed.keys().filter(matures).cloned().collect();
-        self.dirty.extend(matured);
     }
 
     /// Numbers a report and keeps it; none when it says nothing new.
@@ -114,17 +114,22 @@ impl Windows {
         &mut self,
         frame: &Frame,
         mut report: WindowReport,
+        labels_are_final: bool,
     ) -> Result<Option<Arc<WindowReport>>, RoleError> {
         let known = self.closed.get(frame);
         let at_close = known.map_or(report.predictions, |known| known.predictions_at_close);
         report.late = report.predictions.saturating_sub(at_close);
         let failed = |error: serde_json::Error| RoleError::Failed(error.to_string());
         let digest = xxh3_64(&serde_json::to_vec(&report).map_err(failed)?);
-        if known.is_some_and(|known| known.digest == digest) {
+        if let Some(known) = self.closed.get_mut(frame)
+            && known.digest == digest
+        {
+            known.labels_are_final = labels_are_final;
             return Ok(None);
         }
+        let known = self.closed.get(frame);
         report.revision = known.map_or(1, |known| known.revision + 1);
-        let closed = Closed { revision: report.revision, predictions_at_close: at_close, digest };
+        let closed = Closed { revision: report.revision, predictions_at_close: at_close, digest, labels_are_final };
         self.closed.insert(frame.clone(), closed.clone());
         let stored = serde_json::to_vec(&Stored { closed, report: report.clone() }).map_err(failed)?;
         self.changed.push(Write::put(row_key(frame), stored));
@@ -133,9 +138,9 @@ impl Windows {
         Ok(Some(report))
     }
 
-    /// Forgets windows of `model` that ended before `oldest`.
-    pub(super) fn expire(&mut self, model: &str, oldest: Timestamp) {
-        let is_old = |frame: &Frame| frame.population.model == model && frame.end() < oldest;
+    /// Forgets closed windows of `model` that ended before `oldest` and have no panes any more.
+    pub(super) fn expire(&mut self, model: &str, oldest: Timestamp, has_panes: impl Fn(&Frame) -> bool) {
+        let is_old = |frame: &Frame| frame.population.model == model && frame.end() < oldest && !has_panes(frame);
         for frame in self.closed.keys().filter(|frame| is_old(frame)) {
             self.changed.push(Write::delete(row_key(frame)));
         }

@@ -1,18 +1,23 @@
 //! What ingest hands to join: the little of each event that performance needs, re-keyed by id.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{IdHash, SourcePartition};
 use crate::clock::Timestamp;
 
 /// Many rows in one Kafka message; rows are deltas, in the order of their source offsets.
+///
+/// Texts stand in a table and are named by their place in it: nearly all of them are the same in every row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JoinBlock {
     pub source: SourcePartition,
-    pub rows: Vec<JoinRow>,
+    texts: Vec<String>,
+    rows: Vec<PackedRow>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JoinRow {
     pub model: String,
     pub id: IdHash,
@@ -22,7 +27,7 @@ pub struct JoinRow {
     pub kind: JoinRowKind,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum JoinRowKind {
     Prediction {
         version: String,
@@ -35,4 +40,193 @@ pub enum JoinRowKind {
     Outcome {
         label: String,
     },
+}
+
+/// A [`JoinRow`] whose texts are in a [`TextTable`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PackedRow {
+    pub model: Text,
+    pub id: IdHash,
+    pub time: Timestamp,
+    pub offset: i64,
+    pub kind: PackedKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PackedKind {
+    Prediction { version: Text, variant: Text, segments: Vec<Text>, label: Option<Text>, score: Option<f64> },
+    Outcome { label: Text },
+}
+
+/// The place of a text in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text(u32);
+
+/// Each text once.
+#[derive(Debug, Default)]
+pub struct TextTable {
+    texts: Vec<String>,
+    places: HashMap<String, u32>,
+}
+
+impl JoinBlock {
+    /// Packs rows whose texts are in `table`; takes over those that occur.
+    #[must_use]
+    pub fn new(source: SourcePartition, rows: &[PackedRow], table: &TextTable) -> Self {
+        let mut taken = Taken { table, places: vec![None; table.texts.len()], texts: Vec::new() };
+        let rows = rows
+            .iter()
+            .map(|row| PackedRow { model: taken.place(row.model), kind: taken.kind(&row.kind), ..*row })
+            .collect();
+        Self { source, texts: taken.texts, rows }
+    }
+
+    /// The rows with their texts; those with a text that is not in the table are not ingest's and are left out.
+    pub fn rows(&self) -> impl Iterator<Item = JoinRow> {
+        self.rows.iter().filter_map(|row| self.row(row))
+    }
+
+    fn row(&self, row: &PackedRow) -> Option<JoinRow> {
+        let text = |text: Text| self.texts.get(text.0 as usize).cloned();
+        let kind = match &row.kind {
+            PackedKind::Outcome { label } => JoinRowKind::Outcome { label: text(*label)? },
+            PackedKind::Prediction { version, variant, segments, label, score } => JoinRowKind::Prediction {
+                version: text(*version)?,
+                variant: text(*variant)?,
+                segments: segments.iter().map(|segment| text(*segment)).collect::<Option<_>>()?,
+                label: match label {
+                    Some(label) => Some(text(*label)?),
+                    None => None,
+                },
+                score: *score,
+            },
+        };
+        Some(JoinRow { model: text(row.model)?, id: row.id, time: row.time, offset: row.offset, kind })
+    }
+}
+
+impl TextTable {
+    /// The place of `text`, which is added if it is new.
+    pub fn place(&mut self, text: &str) -> Text {
+        if let Some(place) = self.places.get(text) {
+            return Text(*place);
+        }
+        // Rows are cut into blocks long before there are this many.
+        let place = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.to_owned());
+        self.places.insert(text.to_owned(), place);
+        Text(place)
+    }
+
+    /// Like [`TextTable::place`], quicker when it is the text at `expected`.
+    pub fn place_near(&mut self, text: &str, expected: &mut Option<Text>) -> Text {
+        if let Some(place) = *expected
+            && self.texts.get(place.0 as usize).is_some_and(|known| known == text)
+        {
+            return place;
+        }
+        let place = self.place(text);
+        *expected = Some(place);
+        place
+    }
+
+    pub fn clear(&mut self) {
+        self.texts.clear();
+        self.places.clear();
+    }
+}
+
+/// The texts of one block, taken from a larger table.
+struct Taken<'a> {
+    table: &'a TextTable,
+    places: Vec<Option<Text>>,
+    texts: Vec<String>,
+}
+
+impl Taken<'_> {
+    fn place(&mut self, text: Text) -> Text {
+        let index = text.0 as usize;
+        if let Some(Some(place)) = self.places.get(index) {
+            return *place;
+        }
+        let place = Text(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        self.texts.extend(self.table.texts.get(index).cloned());
+        if let Some(known) = self.places.get_mut(index) {
+            *known = Some(place);
+        }
+        place
+    }
+
+    fn kind(&mut self, kind: &PackedKind) -> PackedKind {
+        match kind {
+            PackedKind::Outcome { label } => PackedKind::Outcome { label: self.place(*label) },
+            PackedKind::Prediction { version, variant, segments, label, score } => PackedKind::Prediction {
+                version: self.place(*version),
+                variant: self.place(*variant),
+                segments: segments.iter().map(|segment| self.place(*segment)).collect(),
+                label: label.map(|label| self.place(label)),
+                score: *score,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(table: &mut TextTable, offset: i64, label: &str) -> PackedRow {
+        PackedRow {
+            model: table.place("m"),
+            id: IdHash(u128::MAX - 7),
+            time: Timestamp::from_millis(5),
+            offset,
+            kind: PackedKind::Prediction {
+                version: table.place("1"),
+                variant: table.place("default"),
+                segments: vec![table.place("country=PT"), table.place(label)],
+                label: Some(table.place(label)),
+                score: Some(0.25),
+            },
+        }
+    }
+
+    #[test]
+    fn rows_come_out_as_they_went_in_and_bring_only_their_own_texts() {
+        let mut table = TextTable::default();
+        let rows = [packed(&mut table, 1, "yes"), packed(&mut table, 2, "no"), packed(&mut table, 3, "no")];
+        let source = SourcePartition { topic: "t".into(), partition: 0 };
+        let block = JoinBlock::new(source, &rows[1..], &table);
+        assert!(!block.texts.contains(&"yes".to_owned()));
+        let unpacked: Vec<JoinRow> = block.rows().collect();
+        assert_eq!(unpacked.iter().map(|row| row.offset).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!((unpacked[0].model.as_str(), unpacked[0].id), ("m", IdHash(u128::MAX - 7)));
+        let JoinRowKind::Prediction { version, variant, segments, label, score } = &unpacked[0].kind else {
+            panic!("no prediction")
+        };
+        assert_eq!((version.as_str(), variant.as_str(), label.as_deref()), ("1", "default", Some("no")));
+        assert_eq!(segments, &["country=PT", "no"]);
+        assert_eq!(*score, Some(0.25));
+    }
+
+    #[test]
+    fn a_text_has_one_place_whatever_was_expected() {
+        let mut table = TextTable::default();
+        let (a, b) = (table.place("a"), table.place("b"));
+        let mut expected = None;
+        for (text, place) in [("a", a), ("a", a), ("b", b), ("a", a)] {
+            assert_eq!(table.place_near(text, &mut expected), place);
+            assert_eq!(expected, Some(place));
+        }
+    }
+
+    #[test]
+    fn a_row_with_a_text_that_is_not_there_is_left_out() {
+        let mut table = TextTable::default();
+        let rows = [packed(&mut table, 1, "yes")];
+        let source = SourcePartition { topic: "t".into(), partition: 0 };
+        let mut block = JoinBlock::new(source, &rows, &table);
+        block.texts.pop();
+        assert_eq!(block.rows().count(), 0);
+    }
 }

@@ -13,13 +13,14 @@ use xxhash_rust::xxh3::xxh3_128;
 pub use accounting::Accounting;
 pub use alert::{Alert, AlertState, Fingerprint, Severity};
 pub use dead_letter::{DeadLetter, Reason};
-pub use join_row::{JoinBlock, JoinRow, JoinRowKind};
+pub use join_row::{JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{DriftRow, FeatureRow, PerformanceRow, Verdict, WindowReport, WindowState};
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
 
-/// A 128-bit hash of an event's id; ids are unique within a model.
+/// A 128-bit hash of an event's id; ids are unique within a model. Written as 16 bytes, which is less than a variable
+/// length takes for random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct IdHash(pub u128);
+pub struct IdHash(#[serde(with = "postcard::fixint::le")] pub u128);
 
 /// The population that a statistic speaks of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

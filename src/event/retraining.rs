@@ -24,14 +24,16 @@ pub struct RetrainingRequest {
 pub struct RetrainingData {
     pub from: Timestamp,
     pub to: Timestamp,
-    /// Offsets read so far, per source partition of `predictions`.
+    /// Where these events stand on the topics of `predictions`; some before and after them may stand among them.
     pub offsets: Vec<OffsetRange>,
 }
 
+/// Consecutive records of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetRange {
     pub topic: String,
     pub partition: i32,
     pub from: i64,
+    /// After the last.
     pub to: i64,
 }

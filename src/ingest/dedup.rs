@@ -3,7 +3,9 @@
 //! Recent is what came while the partition's event time has moved on by no more than the span: a rule that depends on
 //! the order of the records alone, not on when they are read or stored, and that holds for late events too.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ const PREFIX: &[u8] = b"dedup/";
 pub(super) struct RecentIds {
     model: String,
     within: Span,
-    seen: HashMap<IdHash, Seen>,
+    seen: HashMap<IdHash, Seen, BuildHasherDefault<Half>>,
     /// Not in the store yet.
     fresh: Vec<(IdHash, Seen)>,
     /// Sequence and last arrival of each chunk in the store.
@@ -34,13 +36,22 @@ struct Seen {
     arrived: Timestamp,
 }
 
+/// Half of the id's hash, which is as good as any hash of it.
+#[derive(Debug, Default)]
+struct Half(u64);
+
 #[derive(Serialize, Deserialize)]
 struct Chunk(Vec<(IdHash, Seen)>);
 
 impl RecentIds {
     pub(super) async fn restore(model: &str, within: Span, store: &dyn Store) -> Result<Self, RoleError> {
-        let mut recent =
-            Self { model: model.to_owned(), within, seen: HashMap::new(), fresh: Vec::new(), chunks: BTreeMap::new() };
+        let mut recent = Self {
+            model: model.to_owned(),
+            within,
+            seen: HashMap::default(),
+            fresh: Vec::new(),
+            chunks: BTreeMap::new(),
+        };
         let prefix = recent.prefix();
         for (key, value) in store.scan(&prefix, &prefix_end(&prefix)).await? {
             let Chunk(ids) = decode(&value)?;
@@ -60,14 +71,20 @@ impl RecentIds {
         if self.within == Span::ZERO {
             return false;
         }
-        if let Some(first) = self.seen.get(&id)
-            && time.since(first.time).millis().abs() <= self.within.millis()
-            && newest.since(first.arrived) <= self.within
-        {
-            return true;
-        }
         let seen = Seen { time, arrived: newest };
-        self.seen.insert(id, seen);
+        match self.seen.entry(id) {
+            Entry::Occupied(mut known) => {
+                let first = known.get();
+                let close = time.since(first.time).millis().abs() <= self.within.millis();
+                if close && newest.since(first.arrived) <= self.within {
+                    return true;
+                }
+                known.insert(seen);
+            }
+            Entry::Vacant(place) => {
+                place.insert(seen);
+            }
+        }
         self.fresh.push((id, seen));
         false
     }
@@ -100,6 +117,23 @@ impl RecentIds {
 
     fn chunk_key(&self, sequence: u64) -> Vec<u8> {
         [self.prefix().as_slice(), &sequence.to_be_bytes()].concat()
+    }
+}
+
+impl Hasher for Half {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the other half is not needed")]
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

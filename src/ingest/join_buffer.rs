@@ -1,13 +1,13 @@
 //! Rows for the join, gathered into one block per partition of `plimsoll.joins`.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use arrow::array::{Array, StringArray};
 
 use crate::bus::Outgoing;
+use crate::clock::Timestamp;
 use crate::codec::{Accepted, PredictionRows};
-use crate::event::{JoinBlock, JoinRow, JoinRowKind, SourcePartition};
-use crate::model::Model;
+use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, Text, TextTable};
 use crate::profile::encode;
 use crate::runner::RoleError;
 
@@ -18,26 +18,66 @@ const BLOCK_ROWS: usize = 4_096;
 pub(super) struct JoinBuffer {
     source: SourcePartition,
     topic: String,
-    partitions: i32,
-    rows: BTreeMap<i32, Vec<JoinRow>>,
+    texts: TextTable,
+    /// By partition of the topic.
+    rows: Vec<Vec<PackedRow>>,
 }
 
 impl JoinBuffer {
     pub(super) fn new(source: &SourcePartition, topic: &str, partitions: i32) -> Self {
-        Self { source: source.clone(), topic: topic.to_owned(), partitions, rows: BTreeMap::new() }
+        let partitions = usize::try_from(partitions).unwrap_or(0).max(1);
+        Self {
+            source: source.clone(),
+            topic: topic.to_owned(),
+            texts: TextTable::default(),
+            rows: vec![Vec::new(); partitions],
+        }
     }
 
-    pub(super) fn push(&mut self, row: JoinRow) {
-        self.rows.entry(row.id.partition(self.partitions)).or_default().push(row);
+    pub(super) fn push_outcome(&mut self, model: &str, id: IdHash, time: Timestamp, offset: i64, label: &str) {
+        let (model, label) = (self.texts.place(model), self.texts.place(label));
+        self.push(PackedRow { model, id, time, offset, kind: PackedKind::Outcome { label } });
+    }
+
+    /// What join needs of the rows; predictions without label and score (failed ones) have no performance.
+    /// `segments` are the features that split the population, with their positions among the rows' features.
+    pub(super) fn push_predictions(
+        &mut self,
+        model: &str,
+        segments: &[(String, usize)],
+        rows: &PredictionRows<'_>,
+        accepted: &[Accepted],
+    ) {
+        let model = self.texts.place(model);
+        let segments: Vec<(&str, &StringArray)> = segments
+            .iter()
+            .filter_map(|(feature, position)| Some((feature.as_str(), rows.categorical(*position)?)))
+            .collect();
+        let (mut last_version, mut last_variant, mut last_label) = (None, None, None);
+        for &Accepted { row, id, time, offset } in accepted {
+            let label = rows.label().is_valid(row).then(|| rows.label().value(row));
+            let score = rows.score().is_valid(row).then(|| rows.score().value(row));
+            if label.is_none() && score.is_none() {
+                continue;
+            }
+            let kind = PackedKind::Prediction {
+                version: self.texts.place_near(rows.version().value(row), &mut last_version),
+                variant: self.texts.place_near(rows.variant().value(row), &mut last_variant),
+                segments: self.segments(&segments, row),
+                label: label.map(|label| self.texts.place_near(label, &mut last_label)),
+                score,
+            };
+            self.push(PackedRow { model, id, time, offset, kind });
+        }
     }
 
     /// Everything gathered since the last call, in order of offset within each partition.
     pub(super) fn take(&mut self, outgoing: &mut Vec<Outgoing>) -> Result<(), RoleError> {
-        for (partition, mut rows) in std::mem::take(&mut self.rows) {
+        for (partition, rows) in (0..).zip(&mut self.rows) {
             // A batch is decoded model by model; the join's high-water mark needs one order over all of them.
             rows.sort_by_key(|row| row.offset);
             for block in rows.chunks(BLOCK_ROWS) {
-                let block = JoinBlock { source: self.source.clone(), rows: block.to_vec() };
+                let block = JoinBlock::new(self.source.clone(), block, &self.texts);
                 outgoing.push(Outgoing {
                     topic: self.topic.clone(),
                     partition: Some(partition),
@@ -46,40 +86,72 @@ impl JoinBuffer {
                     ..Outgoing::default()
                 });
             }
+            rows.clear();
         }
+        self.texts.clear();
         Ok(())
+    }
+
+    fn push(&mut self, row: PackedRow) {
+        let count = i32::try_from(self.rows.len()).unwrap_or(i32::MAX);
+        let partition = usize::try_from(row.id.partition(count)).unwrap_or(0);
+        self.rows[partition].push(row);
+    }
+
+    /// `feature=value` of each of the features that has a value.
+    fn segments(&mut self, features: &[(&str, &StringArray)], row: usize) -> Vec<Text> {
+        let mut segments = Vec::with_capacity(features.len());
+        let mut name = String::new();
+        for (feature, values) in features.iter().filter(|(_, values)| values.is_valid(row)) {
+            name.clear();
+            // Writing to a string cannot fail.
+            let _ = write!(name, "{feature}={}", values.value(row));
+            segments.push(self.texts.place(&name));
+        }
+        segments
     }
 }
 
-/// What join needs of the rows; predictions without label and score (failed ones) have no performance.
-/// `segments` are the features that split the population, with their positions among the rows' features.
-pub(super) fn join_rows(
-    model: &Model,
-    segments: &[(String, usize)],
-    rows: &PredictionRows<'_>,
-    accepted: &[Accepted],
-) -> Vec<JoinRow> {
-    let text = |array: &StringArray, row| array.is_valid(row).then(|| array.value(row).to_owned());
-    let segment = |(feature, position): &(String, usize), row| {
-        let values = rows.categorical(*position).filter(|values| values.is_valid(row))?;
-        Some(format!("{feature}={}", values.value(row)))
-    };
-    let is_prediction = |row| rows.label().is_valid(row) || rows.score().is_valid(row);
-    accepted
-        .iter()
-        .filter(|accepted| is_prediction(accepted.row))
-        .map(|Accepted { row, id, time, offset }| JoinRow {
-            model: model.name.clone(),
-            id: *id,
-            time: *time,
-            offset: *offset,
-            kind: JoinRowKind::Prediction {
-                version: rows.version().value(*row).to_owned(),
-                variant: rows.variant().value(*row).to_owned(),
-                segments: segments.iter().filter_map(|named| segment(named, *row)).collect(),
-                label: text(rows.label(), *row),
-                score: rows.score().is_valid(*row).then(|| rows.score().value(*row)),
-            },
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::JoinRowKind;
+    use crate::profile::decode;
+
+    fn blocks(buffer: &mut JoinBuffer) -> Vec<(i32, JoinBlock)> {
+        let mut outgoing = Vec::new();
+        buffer.take(&mut outgoing).unwrap();
+        let block = |record: Outgoing| (record.partition.unwrap(), decode(&record.payload.unwrap()).unwrap());
+        outgoing.into_iter().map(block).collect()
+    }
+
+    #[test]
+    fn rows_go_to_the_partition_of_their_id_in_the_order_of_their_offsets() {
+        let source = SourcePartition { topic: "outcomes".into(), partition: 0 };
+        let mut buffer = JoinBuffer::new(&source, "joins", 3);
+        for (offset, id) in [(9, "a"), (2, "b"), (5, "a"), (7, "c"), (1, "a")] {
+            buffer.push_outcome("m", IdHash::of(id), Timestamp::from_millis(offset), offset, id);
+        }
+        let blocks = blocks(&mut buffer);
+        assert_eq!(blocks.iter().map(|(_, block)| block.rows().count()).sum::<usize>(), 5);
+        for (partition, block) in &blocks {
+            let rows: Vec<_> = block.rows().collect();
+            assert!(rows.iter().all(|row| row.id.partition(3) == *partition));
+            assert!(rows.is_sorted_by_key(|row| row.offset));
+            let is_own =
+                |kind: &JoinRowKind, id| matches!(kind, JoinRowKind::Outcome { label } if IdHash::of(label) == id);
+            assert!(rows.iter().all(|row| row.model == "m" && is_own(&row.kind, row.id)));
+        }
+    }
+
+    #[test]
+    fn nothing_is_handed_out_twice_and_many_rows_make_several_blocks() {
+        let source = SourcePartition { topic: "outcomes".into(), partition: 0 };
+        let mut buffer = JoinBuffer::new(&source, "joins", 1);
+        for offset in 0..5_000 {
+            buffer.push_outcome("m", IdHash::of("x"), Timestamp::default(), offset, "1");
+        }
+        assert_eq!(blocks(&mut buffer).len(), 2);
+        assert!(blocks(&mut buffer).is_empty());
+    }
 }

@@ -13,7 +13,7 @@ use super::timing;
 use crate::bus::Records;
 use crate::clock::Timestamp;
 use crate::codec::{DecodeLimits, OutcomeDecoder, OutcomeModel, OutcomeRows};
-use crate::event::{Accounting, IdHash, JoinRow, JoinRowKind, SourcePartition};
+use crate::event::{Accounting, IdHash, SourcePartition};
 use crate::model::Model;
 use crate::profile::{decode, encode};
 use crate::runner::{Checkpoint, Machine, RoleError};
@@ -71,13 +71,8 @@ impl OutcomeMachine {
         }
         watermark.observe(time, now);
         self.ledger.accounting().counted += 1;
-        self.joins.push(JoinRow {
-            model: model.name.clone(),
-            id: IdHash::of(rows.id().value(row)),
-            time,
-            offset: record.offset,
-            kind: JoinRowKind::Outcome { label: rows.label().value(row).to_owned() },
-        });
+        let id = IdHash::of(rows.id().value(row));
+        self.joins.push_outcome(&model.name, id, time, record.offset, rows.label().value(row));
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestRole;
 use super::dedup::RecentIds;
-use super::join_buffer::{JoinBuffer, join_rows};
+use super::join_buffer::JoinBuffer;
 use super::ledger::Ledger;
 use super::outcomes::lowest_watermark;
 use super::timing;
@@ -118,9 +118,8 @@ impl PredictionMachine {
         }
         self.ledger.accounting().counted += accepted.len() as u64;
         let reference = self.references.get(&model.name).filter(|_| self.anchored[batch.model]);
-        for row in join_rows(model, &self.segment_positions(batch.model, model), &rows, &accepted) {
-            self.joins.push(row);
-        }
+        let segments = self.segment_positions(batch.model, model);
+        self.joins.push_predictions(&model.name, &segments, &rows, &accepted);
         match reference {
             Some(reference) => self.count(batch.model, &reference, &rows, &accepted).await,
             None => self.send_raw(model, batch, &accepted),

@@ -67,7 +67,7 @@ impl JoinMachine {
     /// Rows not taken before, with the keys of their entries.
     fn fresh_rows(&mut self, block: JoinBlock) -> Vec<(Vec<u8>, JoinRow)> {
         let taken = self.high_water.get(&block.source).copied().unwrap_or(i64::MIN);
-        let rows: Vec<JoinRow> = block.rows.into_iter().filter(|row| row.offset > taken).collect();
+        let rows: Vec<JoinRow> = block.rows().filter(|row| row.offset > taken).collect();
         if let Some(last) = rows.iter().map(|row| row.offset).max() {
             self.high_water.insert(block.source, last);
             self.moved = true;

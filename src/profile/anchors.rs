@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::edges::Edges;
 use super::quantile::sorted_quantile;
 use crate::model::FeatureKind;
 
@@ -37,7 +38,7 @@ pub enum ValueAnchors {
 /// Interior edges at the distinct reference quantiles k/500 (type 7). The bin of `x` is the number of edges ≤ `x`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumericAnchors {
-    edges: Vec<f64>,
+    edges: Edges,
     /// Indices into `edges` of the distinct deciles.
     deciles: Vec<u32>,
     /// Smallest and largest reference value; none for a column without values.
@@ -75,7 +76,7 @@ impl ValueAnchors {
     #[must_use]
     pub fn bins(&self) -> usize {
         match self {
-            Self::Numeric(anchors) => anchors.edges.len() + 1,
+            Self::Numeric(anchors) => anchors.edges().len() + 1,
             Self::Categorical(anchors) => anchors.categories.len(),
         }
     }
@@ -101,17 +102,17 @@ impl NumericAnchors {
         }
         let range = sorted.first().copied().zip(sorted.last().copied());
         let (centre, scale) = centre_and_scale(&sorted);
-        Self { edges, deciles, range, centre, scale }
+        Self { edges: edges.into(), deciles, range, centre, scale }
     }
 
     #[must_use]
     pub fn bin(&self, value: f64) -> usize {
-        self.edges.partition_point(|edge| *edge <= value)
+        self.edges.bin(value)
     }
 
     #[must_use]
     pub fn edges(&self) -> &[f64] {
-        &self.edges
+        self.edges.as_slice()
     }
 
     #[must_use]

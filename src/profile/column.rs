@@ -42,9 +42,7 @@ impl ColumnProfile {
     pub fn count(&mut self, anchors: &ValueAnchors, values: &Values<'_>, selected: &[usize]) {
         match (anchors, values) {
             (ValueAnchors::Numeric(anchors), Values::Numeric(array)) => {
-                for &row in selected {
-                    self.add_number(anchors, array.get(row));
-                }
+                self.count_numbers(anchors, selected.iter().map(|row| array.get(*row)));
             }
             (ValueAnchors::Categorical(anchors), Values::Categorical(array)) => {
                 for &row in selected {
@@ -61,21 +59,26 @@ impl ColumnProfile {
         }
     }
 
-    fn add_number(&mut self, anchors: &NumericAnchors, value: Option<f64>) {
-        let Some(value) = value.filter(|value| !value.is_nan()) else {
-            self.missing += 1;
-            return;
-        };
-        if value.is_infinite() {
-            self.invalid += 1;
-            return;
+    fn count_numbers(&mut self, anchors: &NumericAnchors, values: impl Iterator<Item = Option<f64>>) {
+        // Without a range there are no values in the reference to be below or above of.
+        let (low, high) = anchors.range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        // On the stack while the loop runs; sums go on in the order of the rows.
+        let mut moments = self.moments;
+        for value in values {
+            let Some(value) = value.filter(|value| !value.is_nan()) else {
+                self.missing += 1;
+                continue;
+            };
+            if value.is_infinite() {
+                self.invalid += 1;
+                continue;
+            }
+            self.bins[anchors.bin(value)] += 1;
+            self.below += u64::from(value < low);
+            self.above += u64::from(value > high);
+            moments.add(anchors, value);
         }
-        self.bins[anchors.bin(value)] += 1;
-        if let Some((min, max)) = anchors.range() {
-            self.below += u64::from(value < min);
-            self.above += u64::from(value > max);
-        }
-        self.moments.add(anchors, value);
+        self.moments = moments;
     }
 
     /// Values with a bin or an unseen category.

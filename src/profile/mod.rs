@@ -6,6 +6,7 @@
 
 mod anchors;
 mod column;
+mod edges;
 mod encode;
 mod latency;
 mod quantile;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -144,8 +145,11 @@ impl Running<'_> {
         let mut outgoing = Vec::new();
         let mut publishing = Vec::new();
         let mut fenced = Vec::new();
-        for (source, partition) in &mut self.partitions {
-            match self.runtime.block_on(partition.checkpoint(now)) {
+        // All at once: what takes the time is waiting for storage.
+        let checkpoints = self.partitions.values_mut().map(|partition| partition.checkpoint(now));
+        let written = self.runtime.block_on(join_all(checkpoints));
+        for (source, written) in self.partitions.keys().zip(written) {
+            match written {
                 Ok(records) if records.is_empty() => publishing.push(source.clone()),
                 Ok(mut records) => {
                     outgoing.append(&mut records);

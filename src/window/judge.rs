@@ -31,7 +31,7 @@ impl Frame {
 
 /// Everything that is said of a closed window. Revision and late events are the caller's to fill in.
 ///
-/// `normal_outcomes` is the reference's performance, and `watermark` tells whether the label horizon has passed.
+/// `normal_outcomes` is the reference's performance; `labels_are_final` says that no more outcomes are expected.
 #[must_use]
 pub fn report(
     model: &Model,
@@ -39,12 +39,12 @@ pub fn report(
     normal_outcomes: Option<&BinaryCounts>,
     frame: &Frame,
     contents: &Contents,
-    watermark: Timestamp,
+    labels_are_final: bool,
 ) -> WindowReport {
     let Contents { profile, outcomes } = contents;
     let normal = reference.population(frame.population.segment.as_deref());
     let coverage = if profile.predictions == 0 { 0.0 } else { outcomes.outcomes as f64 / profile.predictions as f64 };
-    let maturity = Maturity { coverage, is_final: frame.end().plus(model.label_horizon) <= watermark };
+    let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
     WindowReport {
         population: frame.population.clone(),

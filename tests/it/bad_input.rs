@@ -22,7 +22,7 @@ const MAX_MESSAGE: usize = 4_096;
 const TOPIC_MAX_MESSAGE: &str = "6000000";
 /// As much of a payload as a dead letter keeps.
 const LARGEST_KEPT: usize = 4 << 20;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A record to send, and what must become of it.
 struct Case {

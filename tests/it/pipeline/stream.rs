@@ -6,7 +6,7 @@ use plimsoll::bus::Outgoing;
 use plimsoll::clock::{Span, Timestamp};
 use serde_json::json;
 
-/// A reproducible source of choices (SplitMix64).
+/// A reproducible source of choices (`SplitMix64`).
 pub struct Choices(u64);
 
 #[derive(Clone, Debug)]

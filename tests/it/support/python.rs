@@ -27,9 +27,10 @@ pub fn python(script: &str, args: &[&str], input: &str) -> Option<String> {
 /// An SMTP server that keeps what it gets.
 #[derive(Debug)]
 pub struct SmtpSink {
+    /// First, since it is dropped before the folder with its log.
+    _process: Process,
     folder: TempDir,
     port: u16,
-    _process: Process,
 }
 
 impl SmtpSink {
@@ -42,7 +43,7 @@ impl SmtpSink {
         let port = eventually(Duration::from_secs(30), "the SMTP server listens", || {
             fs::read_to_string(folder.path().join("port")).ok()?.parse().ok()
         });
-        Some(Self { folder, port, _process: process })
+        Some(Self { _process: process, folder, port })
     }
 
     /// For `notify.email.url`.

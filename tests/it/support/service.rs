@@ -82,6 +82,7 @@ impl Service {
             Brokers::At(bootstrap) => Some(bootstrap.to_owned()),
         };
         let mut service = Self {
+            process: None,
             folder,
             prefix,
             bootstrap,
@@ -90,7 +91,6 @@ impl Service {
             roles: options.roles.to_owned(),
             http: Http::new(""),
             embedded: 0,
-            process: None,
         };
         service.take_ports();
         service.launch();
@@ -144,10 +144,6 @@ impl Service {
         format!("{}.{name}", self.prefix)
     }
 
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("plimsoll.toml")
     }
@@ -155,10 +151,6 @@ impl Service {
     /// What it has written to standard error, over all starts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("service.log")).unwrap_or_default()
-    }
-
-    pub fn process(&self) -> &Process {
-        self.process.as_ref().expect("the service is running")
     }
 
     /// A subcommand with this service's configuration.
