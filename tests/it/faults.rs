@@ -230,9 +230,8 @@ fn ends_as_if_nothing_had_happened(service: &Service) {
 
 fn wait_until_read(service: &Service, wanted: u64) {
     eventually_true(PATIENCE, &format!("{wanted} events are read"), || {
-        let read = books(service, "predictions").0 + books(service, "outcomes").0;
-        assert!(read < EVENTS, "the replay is over before it could be disturbed");
-        read >= wanted
+        // A quick machine may have read everything by now: then the kill hits join and evaluate.
+        books(service, "predictions").0 + books(service, "outcomes").0 >= wanted
     });
 }
 

@@ -3,14 +3,20 @@
 use std::collections::BTreeSet;
 
 use plimsoll::event::{Alert, AlertState, RetrainingRequest};
+use plimsoll::model::Model;
 
 use super::stream::{Shift, shifting};
 use super::theater::{Crash, Theater};
-use super::{disturb, known_reference, model, theater_of};
+use super::{disturb, known_reference, theater_of};
+
+/// Everybody in one population, large enough that every window can be judged.
+fn model() -> Model {
+    Model { segments: Vec::new(), ..super::model() }
+}
 
 /// Small steps, so that windows close one after the other as they would live.
 async fn live(shift: Shift) -> Theater {
-    let mut theater = theater_of(&shifting(11, 6_000, shift), model(), known_reference(&model())).await;
+    let mut theater = theater_of(&shifting(11, 9_000, shift), model(), known_reference(&model())).await;
     let places = theater.places();
     for _ in 0..60 {
         for place in &places {
