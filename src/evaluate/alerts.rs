@@ -45,6 +45,8 @@ pub(super) struct Cause<'a> {
 pub(super) struct Raised {
     pub(super) fingerprint: Fingerprint,
     pub(super) standing: Standing,
+    /// Whether this very window is bad: only that opens an alert.
+    pub(super) is_bad_now: bool,
     /// The parts whose condition holds, such as the drifting features.
     pub(super) parts: Vec<String>,
 }
@@ -90,13 +92,14 @@ impl Alerts {
         let fingerprint = cause.fingerprint(&report.population);
         self.changed.insert(fingerprint.clone());
         let record = self.records.entry(fingerprint.clone()).or_default();
+        let is_bad_now = verdicts.iter().any(|(_, bad)| *bad == Some(true));
         for (part, bad) in verdicts {
             // A part that was never bad needs no trace until it is.
             if bad == Some(true) || record.traces.contains_key(&part) {
                 record.traces.entry(part).or_default().note(report.window_size, report.window_start, bad);
             }
         }
-        let mut raised = Raised { fingerprint, standing: Standing::Clear, parts: Vec::new() };
+        let mut raised = Raised { fingerprint, standing: Standing::Clear, is_bad_now, parts: Vec::new() };
         for (part, trace) in &record.traces {
             let standing = trace.standing(cause.windows);
             if matches!(standing, Standing::Bad { .. }) {
@@ -123,7 +126,11 @@ impl Alerts {
         describe: impl FnOnce() -> (String, serde_json::Value),
     ) -> Result<(), RoleError> {
         let Some(record) = self.records.get_mut(&raised.fingerprint) else { return Ok(()) };
-        let open = record.alert.take().filter(|alert| alert.state != AlertState::Resolved || is_clear(raised));
+        let is_open = record.alert.as_ref().is_some_and(|alert| alert.state != AlertState::Resolved);
+        if !is_open && (!raised.is_bad_now || raised.standing == Standing::Clear) {
+            return Ok(());
+        }
+        let open = record.alert.take().filter(|_| is_open);
         let (state, since) = match (&open, raised.standing) {
             (_, Standing::Bad { since }) => (AlertState::Firing, since),
             (Some(alert), Standing::Unsettled { .. }) => (alert.state, alert.started_at),
@@ -166,9 +173,47 @@ impl Alerts {
             summary,
             evidence,
         };
-        tracing::info!(fingerprint = %alert.fingerprint, state = state.name(), summary = alert.summary, "alert");
-        self.outgoing.push(record_of(&self.topic, &alert)?);
-        record.alert = Some(alert);
+        record.alert = Some(alert.clone());
+        self.tell(&alert)?;
+        if state == AlertState::Firing && alert.population.segment.is_none() {
+            self.fold_segments(&alert, report.window_end)?;
+        }
+        Ok(())
+    }
+
+    /// One cause, one alert: the whole population's takes the place of those that its segments have open.
+    fn fold_segments(&mut self, whole: &Alert, at: Timestamp) -> Result<(), RoleError> {
+        let is_part = |alert: &Alert| {
+            let of_everybody = Population { segment: None, ..alert.population.clone() };
+            alert.population.segment.is_some()
+                && alert.state != AlertState::Resolved
+                && (&alert.kind, &alert.subject, &of_everybody) == (&whole.kind, &whole.subject, &whole.population)
+        };
+        let parts = self.records.values().filter_map(|record| record.alert.as_ref()).filter(|alert| is_part(alert));
+        for mut alert in parts.cloned().collect::<Vec<_>>() {
+            let fingerprint = alert.fingerprint.clone();
+            self.changed.insert(fingerprint.clone());
+            if alert.state == AlertState::Pending {
+                self.outgoing.push(tombstone(&self.topic, &fingerprint));
+                self.records.entry(fingerprint).or_default().alert = None;
+                continue;
+            }
+            alert.state = AlertState::Resolved;
+            alert.resolved_at = Some(at);
+            alert.revision += 1;
+            if let Some(evidence) = alert.evidence.as_object_mut() {
+                evidence.insert("told_by".to_owned(), whole.fingerprint.as_str().into());
+            }
+            self.tell(&alert)?;
+            self.records.entry(fingerprint).or_default().alert = Some(alert);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, alert: &Alert) -> Result<(), RoleError> {
+        let state = alert.state.name();
+        tracing::info!(fingerprint = %alert.fingerprint, state, summary = alert.summary, "alert");
+        self.outgoing.push(record_of(&self.topic, alert)?);
         Ok(())
     }
 
@@ -187,10 +232,6 @@ impl Alerts {
         }
         Ok(())
     }
-}
-
-fn is_clear(raised: &Raised) -> bool {
-    raised.standing == Standing::Clear
 }
 
 fn worse(a: Standing, b: Standing) -> Standing {

@@ -94,7 +94,8 @@ impl EvaluateMachine {
         self.panes.offsets(&report.population, report.window_start, report.window_end, topics)
     }
 
-    /// One cause, one alert: what the whole population's alert says already is not said again for a segment.
+    /// One cause, one alert: what the whole population's alert says already is not said again for a segment. One that a
+    /// segment has open goes on until the whole population's fires, which takes its place.
     fn is_told_by_the_whole(&self, cause: &Cause<'_>, population: &Population) -> bool {
         if population.segment.is_none() {
             return false;

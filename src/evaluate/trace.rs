@@ -1,6 +1,6 @@
 //! The verdicts of one condition over time, and what they amount to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +12,19 @@ const RECOVERY: usize = 2;
 /// Verdicts kept per window size.
 const KEPT: usize = 64;
 
-/// Whether each judged window was bad, by size and start. Windows that were not judged are not here, so what the trace
-/// amounts to depends on the verdicts alone and not on the order in which they came.
+/// The verdicts on each window by size and start, so that what the trace amounts to depends on them alone and not on
+/// the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Trace {
-    by_size: BTreeMap<WindowSize, BTreeMap<Timestamp, bool>>,
+    by_size: BTreeMap<WindowSize, Verdicts>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Verdicts {
+    /// Whether each judged window was bad.
+    judged: BTreeMap<Timestamp, bool>,
+    /// Windows of which nothing could be said.
+    unjudged: BTreeSet<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,27 +40,23 @@ pub(super) enum Standing {
 impl Trace {
     /// Notes a verdict; none takes an earlier one back.
     pub(super) fn note(&mut self, size: WindowSize, start: Timestamp, bad: Option<bool>) {
-        let verdicts = self.by_size.entry(size).or_default();
-        match bad {
-            Some(bad) => verdicts.insert(start, bad),
-            None => verdicts.remove(&start),
-        };
-        while verdicts.len() > KEPT {
-            verdicts.pop_first();
-        }
+        self.by_size.entry(size).or_default().note(start, bad);
     }
 
     pub(super) fn standing(&self, windows: u32) -> Standing {
         let mut unsettled: Option<Timestamp> = None;
         let mut bad: Option<Timestamp> = None;
-        for verdicts in self.by_size.values() {
+        for (size, verdicts) in &self.by_size {
+            if self.has_passed_unseen(*size, verdicts) {
+                continue;
+            }
             let streak: Vec<Timestamp> =
-                verdicts.iter().rev().take_while(|(_, bad)| **bad).map(|(start, _)| *start).collect();
+                verdicts.judged.iter().rev().take_while(|(_, bad)| **bad).map(|(start, _)| *start).collect();
             if let Some(since) = streak.last().copied().filter(|_| streak.len() >= windows.max(1) as usize) {
                 bad = Some(bad.map_or(since, |known| known.min(since)));
                 continue;
             }
-            let lately = verdicts.iter().rev().take(RECOVERY);
+            let lately = verdicts.judged.iter().rev().take(RECOVERY);
             if let Some(since) = lately.filter(|(_, bad)| **bad).map(|(start, _)| *start).min() {
                 unsettled = Some(unsettled.map_or(since, |known| known.min(since)));
             }
@@ -62,6 +66,52 @@ impl Trace {
             (None, Some(since)) => Standing::Unsettled { since },
             (None, None) => Standing::Clear,
         }
+    }
+
+    /// Whether this size can no longer be judged, as when traffic falls, while another one has found everything good
+    /// since. A size that is still judged clears by its own windows only, or two sizes would contradict each other for
+    /// as long as the longer one takes.
+    fn has_passed_unseen(&self, size: WindowSize, verdicts: &Verdicts) -> bool {
+        let Some(last_bad) = verdicts.last_bad() else { return false };
+        let over = last_bad.plus(size.length);
+        verdicts.is_blind() && self.by_size.values().any(|other| other.has_recovered_since(over))
+    }
+}
+
+impl Verdicts {
+    fn note(&mut self, start: Timestamp, bad: Option<bool>) {
+        self.judged.remove(&start);
+        self.unjudged.remove(&start);
+        match bad {
+            Some(bad) => {
+                self.judged.insert(start, bad);
+            }
+            None => {
+                self.unjudged.insert(start);
+            }
+        }
+        while self.judged.len() > KEPT {
+            self.judged.pop_first();
+        }
+        while self.unjudged.len() > KEPT {
+            self.unjudged.pop_first();
+        }
+    }
+
+    fn last_bad(&self) -> Option<Timestamp> {
+        self.judged.iter().rev().find(|(_, bad)| **bad).map(|(start, _)| *start)
+    }
+
+    /// Whether the newest windows could not be judged.
+    fn is_blind(&self) -> bool {
+        let Some((last_judged, _)) = self.judged.last_key_value() else { return true };
+        self.unjudged.range(last_judged..).count() >= RECOVERY
+    }
+
+    /// Whether the newest judged windows are good and began at `since` or later.
+    fn has_recovered_since(&self, since: Timestamp) -> bool {
+        let newest = self.judged.iter().rev().take(RECOVERY);
+        newest.filter(|(start, bad)| !**bad && **start >= since).count() == RECOVERY
     }
 }
 
@@ -112,5 +162,31 @@ mod tests {
         let mut trace = trace("xx");
         trace.note(WindowSize::tumbling(Span::from_days(1)), day_start(1), Some(false));
         assert_eq!(trace.standing(2), Standing::Unsettled { since: day_start(0) });
+    }
+
+    #[test]
+    fn a_size_that_went_blind_is_cleared_by_another_that_has_been_good_since() {
+        let (day, three_days) = (
+            WindowSize::tumbling(Span::from_days(1)),
+            WindowSize { length: Span::from_days(3), slide: Span::from_days(1) },
+        );
+        let mut blind = trace("xx??");
+        blind.note(three_days, day_start(1), Some(false));
+        blind.note(three_days, day_start(2), Some(false));
+        assert_eq!(blind.standing(2), Standing::Bad { since: day_start(0) }, "one of them holds a bad day");
+        blind.note(three_days, day_start(3), Some(false));
+        assert_eq!(blind.standing(2), Standing::Clear);
+        blind.note(day, day_start(3), Some(true));
+        assert_eq!(blind.standing(2), Standing::Bad { since: day_start(0) }, "it can see again");
+    }
+
+    #[test]
+    fn a_size_that_is_still_judged_is_not_cleared_by_another() {
+        let mut trace = trace("xx");
+        let hour = WindowSize::tumbling(Span::from_hours(1));
+        for after in 0..10 {
+            trace.note(hour, day_start(2).plus(Span::from_hours(after)), Some(false));
+        }
+        assert_eq!(trace.standing(2), Standing::Bad { since: day_start(0) });
     }
 }

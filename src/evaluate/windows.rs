@@ -86,7 +86,8 @@ impl Windows {
         }
     }
 
-    /// Windows of `model` to report now, those that end first in front: open ones that `watermark` has passed, changed
+    /// Windows of `model` to report now, those that end first in front, and of these the whole population's, so that
+    /// its alerts come before its segments': open ones that `watermark` has passed, changed
     /// ones, and those for which no more labels are expected from now on.
     pub(super) fn due(
         &mut self,
@@ -105,7 +106,8 @@ impl Windows {
             self.dirty.remove(frame);
         }
         let mut due: Vec<Frame> = due.into_iter().collect();
-        due.sort_by(|a, b| (a.end(), a.size, &a.population).cmp(&(b.end(), b.size, &b.population)));
+        let rank = |frame: &Frame| (frame.end(), frame.population.segment.is_some(), frame.size);
+        due.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.population.cmp(&b.population)));
         due
     }
 

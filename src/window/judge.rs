@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::drift;
 use crate::event::{FeatureRow, Population, WindowReport, WindowState};
-use crate::model::{Model, WindowSize};
+use crate::model::{DriftPolicy, Model, PerformancePolicy, WindowSize};
 use crate::performance::{self, BinaryCounts, Maturity};
 use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, ValueAnchors};
 
@@ -46,6 +46,9 @@ pub fn report(
     let coverage = if profile.predictions == 0 { 0.0 } else { outcomes.outcomes as f64 / profile.predictions as f64 };
     let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
+    let share = share_of_alpha(model, reference, &frame.population);
+    let drift_policy = DriftPolicy { alpha: model.drift.alpha * share, ..model.drift.clone() };
+    let performance_policy = PerformancePolicy { alpha: model.performance.alpha * share, ..model.performance.clone() };
     WindowReport {
         population: frame.population.clone(),
         window_start: frame.start,
@@ -63,8 +66,20 @@ pub fn report(
         latency_p99_ms: profile.latency.quantile(0.99),
         features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
         drift: normal
-            .map_or_else(Vec::new, |normal| drift::judge(&model.drift, &reference.anchors, &normal.profile, profile)),
-        performance: performance::judge(&model.performance, normal_outcomes, outcomes, maturity),
+            .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
+        performance: performance::judge(&performance_policy, normal_outcomes, outcomes, maturity),
+    }
+}
+
+/// The part of the model's alpha that one window may spend (Bonferroni): the sizes share it evenly, and of each size's
+/// part the whole population has one half and its segments the other. Otherwise each size and each segment more would
+/// make more false alarms.
+fn share_of_alpha(model: &Model, reference: &Reference, population: &Population) -> f64 {
+    let of_size = 1.0 / model.windows.len().max(1) as f64;
+    match (&population.segment, reference.segments.len()) {
+        (None, 0) => of_size,
+        (None, _) => of_size / 2.0,
+        (Some(_), segments) => of_size / (2.0 * segments.max(1) as f64),
     }
 }
 

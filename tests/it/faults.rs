@@ -15,10 +15,12 @@ use crate::support::{
 };
 
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Seconds of event time per second: the ten months of production take some ten seconds.
-const SPEED: &str = "2600000";
 /// Predictions and outcomes of production.
 const EVENTS: u64 = 100_000;
+/// Where production is cut into parts of some 25,000 events: what disturbs one of them cannot come after the last.
+const CUTS: [&str; 3] = ["2019-01-15T00:00:00Z", "2019-04-01T00:00:00Z", "2019-06-15T00:00:00Z"];
+/// Events of a part that are read before it is disturbed.
+const SOME: u64 = 2_000;
 
 /// The windows of a run that nothing disturbed.
 static UNDISTURBED: LazyLock<Facts> = LazyLock::new(|| {
@@ -137,14 +139,14 @@ fn killed_in_the_middle(brokers: Brokers<'_>) {
     let models = car_loan();
     let mut service = Service::start(&ServiceOptions { brokers, models: &models, ..ServiceOptions::default() });
     let folder = tempfile::tempdir().unwrap();
-    let mut replay = start_replay(&service, folder.path());
-    for read in [EVENTS / 10, EVENTS * 4 / 10, EVENTS * 7 / 10] {
-        wait_until_read(&service, read);
+    for part in 0..CUTS.len() {
+        let mut replay = replay_until_some_is_read(&service, folder.path(), part);
         service.kill();
         service.launch();
         service.wait_ready();
+        assert!(replay.wait(PATIENCE).success());
     }
-    assert!(replay.wait(PATIENCE).success());
+    assert!(start_replay(&service, folder.path(), CUTS.len()).wait(PATIENCE).success());
     ends_as_if_nothing_had_happened(&service);
     service.terminate();
 }
@@ -203,13 +205,16 @@ fn partitions_move_to_another_process_with_their_state() {
         ..ServiceOptions::default()
     };
     let mut first = Service::start(&options);
-    let mut replay = start_replay(&first, folder.path());
-    wait_until_read(&first, EVENTS / 10);
+    let mut replay = replay_until_some_is_read(&first, folder.path(), 0);
     // It takes half of the partitions, and in the end all of them.
     let mut second = Service::start(&options);
-    wait_until_read(&second, EVENTS / 2);
+    assert!(replay.wait(PATIENCE).success());
+    let mut replay = replay_until_some_is_read(&second, folder.path(), 1);
     first.terminate();
     assert!(replay.wait(PATIENCE).success());
+    for part in 2..=CUTS.len() {
+        assert!(start_replay(&second, folder.path(), part).wait(PATIENCE).success());
+    }
     ends_as_if_nothing_had_happened(&second);
     second.terminate();
 }
@@ -229,17 +234,32 @@ fn ends_as_if_nothing_had_happened(service: &Service) {
 }
 
 fn wait_until_read(service: &Service, wanted: u64) {
-    eventually_true(PATIENCE, &format!("{wanted} events are read"), || {
-        // A quick machine may have read everything by now: then the kill hits join and evaluate.
-        books(service, "predictions").0 + books(service, "outcomes").0 >= wanted
-    });
+    eventually_true(PATIENCE, &format!("{wanted} events are read"), || read(service) >= wanted);
 }
 
-/// Publishes production, but takes its time.
-fn start_replay(service: &Service, folder: &Path) -> Process {
+/// Events read from the user's topics.
+fn read(service: &Service) -> u64 {
+    books(service, "predictions").0 + books(service, "outcomes").0
+}
+
+/// Starts to publish a part of production, and is back while it is being read.
+fn replay_until_some_is_read(service: &Service, folder: &Path, part: usize) -> Process {
+    let before = read(service);
+    let replay = start_replay(service, folder, part);
+    wait_until_read(service, before + SOME);
+    replay
+}
+
+fn start_replay(service: &Service, folder: &Path, part: usize) -> Process {
     let mut command: Command = service.command("replay");
     command.arg(data_file("car_loan_production.parquet"));
-    command.args(["--model", "car_loan", "--version", "1", "--outcome-delay", "14d", "--speed", SPEED]);
+    command.args(["--model", "car_loan", "--version", "1", "--outcome-delay", "14d"]);
     command.arg("--outcomes").arg(data_file("car_loan_outcomes.parquet"));
+    if let Some(from) = part.checked_sub(1).map(|before| CUTS[before]) {
+        command.args(["--from", from]);
+    }
+    if let Some(to) = CUTS.get(part) {
+        command.args(["--to", to]);
+    }
     Process::spawn(&mut command, &folder.join("replay.log"))
 }
