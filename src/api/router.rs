@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
-use tower_http::trace::TraceLayer;
+use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{ApiState, events, exposition, guard, health, metrics, page, problem, sql, tables};
 
@@ -43,7 +43,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn(problem::problems_only))
         .layer(from_fn_with_state(state, metrics::measure))
         .layer(from_fn(no_sniffing))
-        .layer(TraceLayer::new_for_http())
+        // What fails is logged where it fails; a 503 of /readyz is an answer.
+        .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(tracing::Level::DEBUG)))
 }
 
 async fn no_sniffing(request: Request, next: Next) -> Response {

@@ -1,7 +1,8 @@
 //! The books of one source partition: every record read is counted, a duplicate, or a dead letter.
 
-use crate::bus::{Outgoing, Record};
+use crate::bus::{Outgoing, Record, Records};
 use crate::clock::Timestamp;
+use crate::codec::Rejection;
 use crate::event::{Accounting, DeadLetter, Reason, SourcePartition, key_of};
 use crate::runner::RoleError;
 
@@ -41,6 +42,18 @@ impl Ledger {
 
     pub(super) const fn accounting_ref(&self) -> &Accounting {
         &self.accounting
+    }
+
+    /// Notes that `records` have been read, and those among them that could not be decoded.
+    pub(super) fn take_read(&mut self, records: &Records, unknown_fields: u64, rejected: Vec<Rejection>) {
+        let accounting = self.accounting();
+        accounting.read += records.len() as u64;
+        accounting.unknown_fields += unknown_fields;
+        for rejection in rejected {
+            if let Some(record) = records.get(rejection.index) {
+                self.reject(&record, rejection.reason, rejection.field, rejection.detail);
+            }
+        }
     }
 
     pub(super) fn reject(&mut self, record: &Record<'_>, reason: Reason, field: Option<String>, detail: String) {

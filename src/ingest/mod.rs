@@ -12,13 +12,11 @@ mod predictions;
 mod settings;
 mod timing;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::bus::Topics;
-use crate::clock::Span;
 use crate::event::SourcePartition;
 use crate::model::Model;
 use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
@@ -59,13 +57,5 @@ impl Role for IngestRole {
             return Ok(Box::new(machine));
         }
         Ok(Box::new(outcomes::OutcomeMachine::open(self, source, store).await?))
-    }
-}
-
-impl IngestRole {
-    /// How long panes stay in the store after their last change: well beyond the time in which events may still come.
-    fn keep(&self) -> BTreeMap<String, Span> {
-        let twice = |model: &Model| Span::from_millis(model.retention.millis().saturating_mul(2));
-        self.models.iter().map(|model| (model.name.clone(), twice(model))).collect()
     }
 }

@@ -81,13 +81,7 @@ impl Machine for OutcomeMachine {
     async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
         let decoded =
             self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
-        self.ledger.accounting().read += records.len() as u64;
-        self.ledger.accounting().unknown_fields += decoded.unknown_fields;
-        for rejection in decoded.rejected {
-            if let Some(record) = records.get(rejection.index) {
-                self.ledger.reject(&record, rejection.reason, rejection.field, rejection.detail);
-            }
-        }
+        self.ledger.take_read(records, decoded.unknown_fields, decoded.rejected);
         let models = Arc::clone(&self.models);
         for batch in &decoded.batches {
             let rows = OutcomeRows::new(&batch.rows).map_err(|error| RoleError::Failed(error.to_string()))?;

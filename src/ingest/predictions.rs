@@ -87,7 +87,7 @@ impl PredictionMachine {
             told: BTreeMap::new(),
             ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
             joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
-            panes: PaneTable::new(source.clone(), role.panes.clone(), role.keep()),
+            panes: PaneTable::new(source.clone(), role.panes.clone(), &role.models),
             pane_topic: role.panes.clone(),
             raw: Vec::new(),
             store,
@@ -228,13 +228,7 @@ impl Machine for PredictionMachine {
         self.adopt_references();
         let decoded =
             self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
-        self.ledger.accounting().read += records.len() as u64;
-        self.ledger.accounting().unknown_fields += decoded.unknown_fields;
-        for rejection in decoded.rejected {
-            if let Some(record) = records.get(rejection.index) {
-                self.ledger.reject(&record, rejection.reason, rejection.field, rejection.detail);
-            }
-        }
+        self.ledger.take_read(records, decoded.unknown_fields, decoded.rejected);
         for batch in &decoded.batches {
             self.take_batch(batch, records, now).await?;
         }

@@ -47,7 +47,7 @@ impl JoinMachine {
             models: role.models.iter().map(|model| (model.name.clone(), model.clone())).collect(),
             source: source.clone(),
             references: role.references.clone(),
-            panes: PaneTable::new(source.clone(), role.panes.clone(), role.keep()),
+            panes: PaneTable::new(source.clone(), role.panes.clone(), &role.models),
             high_water,
             changed: HashMap::new(),
             parked: parked.into_iter().map(|(key, _)| (key[PARKED.len()..].to_vec(), true)).collect(),

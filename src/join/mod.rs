@@ -7,13 +7,11 @@
 mod entry;
 mod machine;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::bus::Topics;
-use crate::clock::Span;
 use crate::event::SourcePartition;
 use crate::model::Model;
 use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
@@ -44,13 +42,5 @@ impl Role for JoinRole {
         store: Arc<dyn Store>,
     ) -> Result<Box<dyn Machine>, RoleError> {
         Ok(Box::new(machine::JoinMachine::open(self, source, store).await?))
-    }
-}
-
-impl JoinRole {
-    /// How long panes stay in the store after their last change: well beyond the time in which outcomes may come.
-    fn keep(&self) -> BTreeMap<String, Span> {
-        let twice = |model: &Model| Span::from_millis(model.retention.millis().saturating_mul(2));
-        self.models.iter().map(|model| (model.name.clone(), twice(model))).collect()
     }
 }

@@ -162,4 +162,11 @@ impl Model {
             retraining: RetrainingPolicy::default(),
         }
     }
+
+    /// How long panes stay in the store of a role that counts, after their last change: well beyond the time in which
+    /// events and outcomes may still come.
+    #[must_use]
+    pub const fn pane_ttl(&self) -> Span {
+        Span::from_millis(self.retention.millis().saturating_mul(2))
+    }
 }

@@ -6,6 +6,7 @@ use super::{Checkpoint, RoleError};
 use crate::bus::Outgoing;
 use crate::clock::Span;
 use crate::event::{SourcePartition, partition_of};
+use crate::model::Model;
 use crate::profile::{decode, encode};
 use crate::state::{Store, Write};
 use crate::window::{PaneCounts, PaneKey, PanePartial, PaneRecord};
@@ -54,7 +55,8 @@ impl PaneTopic {
 
 impl PaneTable {
     #[must_use]
-    pub fn new(source: SourcePartition, topic: PaneTopic, keep: BTreeMap<String, Span>) -> Self {
+    pub fn new(source: SourcePartition, topic: PaneTopic, models: &[Model]) -> Self {
+        let keep = models.iter().map(|model| (model.name.clone(), model.pane_ttl())).collect();
         Self { source, topic, keep, panes: HashMap::new(), round: 0 }
     }
 
