@@ -25,7 +25,8 @@ pub fn load_reference(path: &Path, model: &Model, max_segments: usize) -> Result
 pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> Result<Reference, ReferenceError> {
     let features: Vec<(String, FeatureKind)> =
         dataset.feature_names_and_kinds().map(|(name, kind)| (name.to_owned(), kind)).collect();
-    let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features);
+    let mut builder =
+        ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features).specs(&model.features);
     for batch in dataset.batches()? {
         let batch = batch?;
         let mut values: Vec<Values<'_>> = batch.features.iter().map(values_of).collect();
@@ -55,10 +56,11 @@ fn read_profile(path: &Path, model: &Model) -> Result<Reference, ReferenceError>
     let name = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| ReferenceError::Profile { path: name.clone(), reason: error.to_string() })?;
-    let reference: Reference =
+    let mut reference: Reference =
         decode(&bytes).map_err(|source| ReferenceError::Decode { path: name.clone(), source })?;
     if reference.model != model.name {
         return Err(ReferenceError::OtherModel { path: name, found: reference.model, wanted: model.name.clone() });
     }
+    reference.anchors.set_limits(&model.features);
     Ok(reference)
 }

@@ -66,8 +66,9 @@ impl RawStore {
             batches.extend(from_ipc(&raw.ipc).map_err(failed)?);
         }
         let schema = schema_of(&batches);
-        let mut builder =
-            ReferenceBuilder::new(&model.name, &model.positive, &model.segments, schema.columns()).from_stream();
+        let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, schema.columns())
+            .specs(&model.features)
+            .from_stream();
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let earliest = earliest_rows(&batches, wanted)?;
         for batch in &earliest {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::edges::Edges;
 use super::quantile::sorted_quantile;
-use crate::model::FeatureKind;
+use crate::model::{FeatureKind, FeatureSpec};
 
 /// Fine bins per numeric column; a multiple of [`COARSE_BINS`], so that deciles are unions of fine bins.
 const FINE_BINS: u32 = 500;
@@ -43,6 +43,8 @@ pub struct NumericAnchors {
     deciles: Vec<u32>,
     /// Smallest and largest reference value; none for a column without values.
     range: Option<(f64, f64)>,
+    /// Smallest and largest value that the configuration accepts.
+    limits: (Option<f64>, Option<f64>),
     /// Centre and scale of the moments, so that sums keep their precision.
     centre: f64,
     scale: f64,
@@ -61,6 +63,15 @@ impl Anchors {
     #[must_use]
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Takes over the limits of numeric features from the configuration.
+    pub fn set_limits(&mut self, features: &BTreeMap<String, FeatureSpec>) {
+        for column in &mut self.columns {
+            if let ValueAnchors::Numeric(anchors) = &mut column.values {
+                anchors.limits = features.get(&column.name).map_or((None, None), |spec| (spec.min, spec.max));
+            }
+        }
     }
 }
 
@@ -102,7 +113,7 @@ impl NumericAnchors {
         }
         let range = sorted.first().copied().zip(sorted.last().copied());
         let (centre, scale) = centre_and_scale(&sorted);
-        Self { edges: edges.into(), deciles, range, centre, scale }
+        Self { edges: edges.into(), deciles, range, limits: (None, None), centre, scale }
     }
 
     #[must_use]
@@ -118,6 +129,14 @@ impl NumericAnchors {
     #[must_use]
     pub const fn range(&self) -> Option<(f64, f64)> {
         self.range
+    }
+
+    /// Values outside are out of range: the limits that the configuration sets, else the reference's extremes. A column
+    /// without reference values has no extremes to be outside of.
+    #[must_use]
+    pub fn accepted(&self) -> (f64, f64) {
+        let (low, high) = self.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        (self.limits.0.unwrap_or(low), self.limits.1.unwrap_or(high))
     }
 
     #[must_use]

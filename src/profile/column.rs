@@ -8,7 +8,8 @@ use super::rows::Values;
 /// A histogram over a column's anchors with the values that have no bin, and moments of numeric columns.
 ///
 /// Every counted row is in exactly one of `bins`, `missing`, `invalid` and `unseen`; `below` and `above` count
-/// values outside the reference's range, which are also in the first and last bin.
+/// values outside the reference's range, which are also in the first and last bin, and `out_of_range` those outside
+/// [`NumericAnchors::accepted`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ColumnProfile {
     pub bins: Vec<u64>,
@@ -19,6 +20,7 @@ pub struct ColumnProfile {
     pub unseen: u64,
     pub below: u64,
     pub above: u64,
+    pub out_of_range: u64,
     pub moments: Moments,
 }
 
@@ -62,6 +64,7 @@ impl ColumnProfile {
     fn count_numbers(&mut self, anchors: &NumericAnchors, values: impl Iterator<Item = Option<f64>>) {
         // Without a range there are no values in the reference to be below or above of.
         let (low, high) = anchors.range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        let (lowest, highest) = anchors.accepted();
         // On the stack while the loop runs; sums go on in the order of the rows.
         let mut moments = self.moments;
         for value in values {
@@ -76,6 +79,7 @@ impl ColumnProfile {
             self.bins[anchors.bin(value)] += 1;
             self.below += u64::from(value < low);
             self.above += u64::from(value > high);
+            self.out_of_range += u64::from(value < lowest || value > highest);
             moments.add(anchors, value);
         }
         self.moments = moments;
@@ -105,6 +109,7 @@ impl ColumnProfile {
         self.unseen += other.unseen;
         self.below += other.below;
         self.above += other.above;
+        self.out_of_range += other.out_of_range;
         self.moments.merge(&other.moments);
     }
 

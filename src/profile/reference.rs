@@ -9,7 +9,7 @@ use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, Va
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
 use crate::clock::Timestamp;
-use crate::model::FeatureKind;
+use crate::model::{FeatureKind, FeatureSpec};
 use crate::performance::{BinaryCounts, Judged};
 
 /// What windows are compared with.
@@ -40,6 +40,7 @@ pub struct ReferenceBuilder {
     model: String,
     positive: String,
     segments: Vec<String>,
+    specs: BTreeMap<String, FeatureSpec>,
     columns: Vec<(String, Column)>,
     outcomes: Vec<Option<String>>,
     times: Option<(Timestamp, Timestamp)>,
@@ -103,6 +104,7 @@ impl ReferenceBuilder {
             model: model.to_owned(),
             positive: positive.to_owned(),
             segments: segments.to_vec(),
+            specs: BTreeMap::new(),
             columns,
             outcomes: Vec::new(),
             times: None,
@@ -116,6 +118,13 @@ impl ReferenceBuilder {
     #[must_use]
     pub fn max_segments(mut self, max: usize) -> Self {
         self.max_segments = max;
+        self
+    }
+
+    /// What the configuration says of the features.
+    #[must_use]
+    pub fn specs(mut self, specs: &BTreeMap<String, FeatureSpec>) -> Self {
+        self.specs.clone_from(specs);
         self
     }
 
@@ -160,7 +169,7 @@ impl ReferenceBuilder {
     /// Fits the anchors and counts every row in them.
     #[must_use]
     pub fn build(self, epoch: u32) -> Reference {
-        let anchors = Anchors {
+        let mut anchors = Anchors {
             epoch,
             columns: self
                 .columns
@@ -168,6 +177,7 @@ impl ReferenceBuilder {
                 .map(|(name, column)| ColumnAnchors { name: name.clone(), values: column.fit() })
                 .collect(),
         };
+        anchors.set_limits(&self.specs);
         let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
         let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
         let everybody: Vec<usize> = (0..self.rows).collect();

@@ -1,7 +1,10 @@
-use arrow::array::{Float64Array, StringArray};
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, Float64Array, StringArray};
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{FeatureKind, FeatureSpec};
 
 fn anchors() -> Anchors {
     let numeric = NumericAnchors::fit((0..2_000).map(|i| f64::from(i) * 0.5));
@@ -42,7 +45,8 @@ fn any_row() -> impl Strategy<Value = Row> {
 fn assert_same(left: &Profile, right: &Profile) {
     assert_eq!(left.predictions, right.predictions);
     for (a, b) in left.columns.iter().zip(&right.columns) {
-        let counts = |c: &ColumnProfile| (c.bins.clone(), c.missing, c.invalid, c.unseen, c.below, c.above);
+        let counts =
+            |c: &ColumnProfile| (c.bins.clone(), c.missing, c.invalid, c.unseen, c.below, c.above, c.out_of_range);
         assert_eq!(counts(a), counts(b));
         assert_eq!((a.moments.count, a.moments.min, a.moments.max), (b.moments.count, b.moments.min, b.moments.max));
         let tolerance = 1e-9 * a.moments.sum_of_squares.abs().max(1.0);
@@ -114,4 +118,26 @@ fn mean_and_std_keep_their_precision_far_from_zero() {
     let variance = values.iter().map(|v| (v - 1e9 - mean).powi(2)).sum::<f64>() / 999.0;
     assert!((profile.columns[0].moments.mean(&numeric).unwrap() - 1e9 - mean).abs() < 1e-6);
     assert!((profile.columns[0].moments.std(&numeric).unwrap() - variance.sqrt()).abs() < 1e-9);
+}
+
+#[test]
+fn values_outside_the_configured_limits_are_out_of_range() {
+    let reference = Float64Array::from_iter_values((0..100).map(f64::from));
+    let spec = |min, max| BTreeMap::from([("amount".to_owned(), FeatureSpec { kind: None, min, max })]);
+    let outside = |specs: &BTreeMap<String, FeatureSpec>, values: &[f64]| {
+        let features = [("amount".to_owned(), FeatureKind::Numeric)];
+        let mut builder = ReferenceBuilder::new("m", "1", &[], &features).specs(specs);
+        builder.add(100, &[Values::numeric(&reference)], None, &[]);
+        let anchors = builder.build(0).anchors;
+        let values = Float64Array::from(values.to_vec());
+        let mut column = ColumnProfile::empty(&anchors.columns[0].values);
+        let selected: Vec<usize> = (0..values.len()).collect();
+        column.count(&anchors.columns[0].values, &Values::numeric(&values), &selected);
+        column.out_of_range
+    };
+    let values = [-5.0, -1.0, 0.0, 50.0, 99.0, 200.0, 1_000.0];
+    assert_eq!(outside(&BTreeMap::new(), &values), 4, "the reference's range");
+    assert_eq!(outside(&spec(Some(-1.0), None), &values), 3);
+    assert_eq!(outside(&spec(Some(-1.0), Some(200.0)), &values), 2);
+    assert_eq!(outside(&spec(Some(10.0), Some(60.0)), &values), 6);
 }

@@ -96,7 +96,7 @@ fn feature_row(anchors: &ColumnAnchors, column: &ColumnProfile) -> FeatureRow {
         missing: column.missing,
         invalid: column.invalid,
         unseen: column.unseen,
-        out_of_range: column.below + column.above,
+        out_of_range: column.out_of_range,
         mean: numeric.and_then(|numeric| column.moments.mean(numeric)),
         std: numeric.and_then(|numeric| column.moments.std(numeric)),
         min: column.moments.min,

@@ -21,7 +21,9 @@ pub static TABLE: WindowTable<FeatureRow> = WindowTable {
         Column::count("missing", "null or absent", |f| Some(count(f.missing))),
         Column::count("invalid", "of the wrong type", |f| Some(count(f.invalid))),
         Column::count("unseen", "categories that the reference does not know", |f| Some(count(f.unseen))),
-        Column::count("out_of_range", "numbers outside the range of the reference", |f| Some(count(f.out_of_range))),
+        Column::count("out_of_range", "numbers outside the configured limits, else the reference's range", |f| {
+            Some(count(f.out_of_range))
+        }),
         Column::float("mean", "mean, if numeric", |f| f.mean).or_null(),
         Column::float("std", "standard deviation, if numeric", |f| f.std).or_null(),
         Column::float("min", "smallest value, if numeric", |f| f.min).or_null(),
