@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, Float64Array, StringArray};
+use arrow::array::{Float64Array, StringArray};
 use proptest::prelude::*;
 
 use super::*;
