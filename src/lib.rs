@@ -8,7 +8,7 @@
 //! - Vocabulary: [`clock`] (instants, spans, the clock that is passed in), [`model`] (what is monitored and how it is
 //!   judged), [`event`] (what travels on the bus and stands in the tables).
 //! - Pure core, without I/O: [`profile`] (anchors, histograms, moments: mergeable counts), [`drift`] (PSI, KS,
-//!   Jensen–Shannon, the decision), [`performance`] (accuracy to ROC AUC with intervals, decay), [`window`] (panes,
+//!   Jensen–Shannon, the decision), [`quality`] (missing, unseen, out of range, constant), [`performance`] (accuracy to ROC AUC with intervals, decay), [`window`] (panes,
 //!   watermarks, windows and their revisions).
 //! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
 //!   data files), [`state`] (SlateDB), [`query`] (DataFusion over the tables).
@@ -33,6 +33,7 @@ pub mod model;
 pub mod notify;
 pub mod performance;
 pub mod profile;
+pub mod quality;
 pub mod query;
 pub mod runner;
 pub mod settings;

@@ -66,6 +66,7 @@ pub(super) fn window(model: &str, week: u32) -> WindowReport {
         features: Vec::new(),
         drift: FEATURES.iter().enumerate().map(|(index, feature)| drift(feature, index, week)).collect(),
         performance: Vec::new(),
+        quality: Vec::new(),
     }
 }
 

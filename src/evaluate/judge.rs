@@ -9,7 +9,7 @@ use super::checks::{Check, CheckOutcome, When};
 use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
 use super::trace::Standing;
-use crate::event::{OffsetRange, Population, Severity, Verdict, WindowReport};
+use crate::event::{OffsetRange, Population, QualityRow, Severity, Verdict, WindowReport};
 use crate::model::Model;
 use crate::query::Snapshot;
 use crate::runner::RoleError;
@@ -21,6 +21,7 @@ impl EvaluateMachine {
         report: &WindowReport,
         snapshot: &Snapshot,
     ) -> Result<(), RoleError> {
+        self.judge_quality(model, report)?;
         self.judge_drift(model, report)?;
         self.judge_decay(model, report)?;
         let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();
@@ -30,6 +31,16 @@ impl EvaluateMachine {
             }
         }
         Ok(())
+    }
+
+    fn judge_quality(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
+        let cause = Cause { kind: "quality", subject: "", severity: Severity::Warning, windows: model.quality.windows };
+        let raised = self.alerts.note(&cause, report, quality_verdicts(report));
+        if self.is_told_by_the_whole(&cause, &report.population) {
+            return Ok(());
+        }
+        let offsets = self.offsets(report);
+        self.alerts.settle(&cause, report, &raised, || quality_evidence(report, &raised, &offsets))
     }
 
     fn judge_drift(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
@@ -119,6 +130,19 @@ fn drift_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
     verdicts.into_iter().map(|(feature, verdict)| (feature.to_owned(), verdict)).collect()
 }
 
+/// Per feature and rule: failed, kept, or not judged.
+fn quality_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
+    let verdict = |row: &QualityRow| match row.verdict {
+        Verdict::Insufficient => None,
+        verdict => Some(verdict == Verdict::Failed),
+    };
+    report.quality.iter().map(|row| (part_of(row), verdict(row))).collect()
+}
+
+fn part_of(row: &QualityRow) -> String {
+    if row.feature.is_empty() { row.rule.to_string() } else { format!("{} {}", row.feature, row.rule) }
+}
+
 /// Decayed in any watched metric, judged and fine, or not judged.
 fn decay_verdict(model: &Model, report: &WindowReport) -> Option<bool> {
     let watched = report.performance.iter().filter(|row| model.performance.drops.contains_key(&row.metric));
@@ -143,6 +167,18 @@ fn drift_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRange
         "features": rows,
         "worst": rows.iter().max_by(|a, b| a.statistic.unwrap_or(0.0).total_cmp(&b.statistic.unwrap_or(0.0))).map(|row| &row.feature),
     });
+    (summary, evidence)
+}
+
+fn quality_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRange]) -> (String, serde_json::Value) {
+    let rows: Vec<_> = report.quality.iter().filter(|row| row.verdict == Verdict::Failed).collect();
+    let named: Vec<String> = if rows.is_empty() {
+        raised.parts.clone()
+    } else {
+        rows.iter().map(|row| format!("{} {:.3}", part_of(row), row.value.unwrap_or_default())).collect()
+    };
+    let summary = format!("data breaks the rules: {}", named.join(", "));
+    let evidence = json!({ "window": window_evidence(report), "offsets": offsets, "rules": rows });
     (summary, evidence)
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Population;
 use crate::clock::Timestamp;
-use crate::model::{FeatureKind, Method, Metric, WindowSize};
+use crate::model::{FeatureKind, Method, Metric, Rule, WindowSize};
 
 /// One revision of one window, as it stands on `plimsoll.windows`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct WindowReport {
     pub features: Vec<FeatureRow>,
     pub drift: Vec<DriftRow>,
     pub performance: Vec<PerformanceRow>,
+    #[serde(default)]
+    pub quality: Vec<QualityRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub enum Verdict {
     Ok,
     Drift,
     Decay,
+    /// Data that breaks a rule.
+    Failed,
     Insufficient,
 }
 
@@ -102,6 +106,22 @@ pub struct PerformanceRow {
     pub detail: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualityRow {
+    /// A feature's name, `prediction.label` or `prediction.score`; empty for the window as a whole.
+    pub feature: String,
+    pub rule: Rule,
+    /// Share of rows that break the rule; the number of events for `volume`.
+    pub value: Option<f64>,
+    /// The same of the reference.
+    pub reference: Option<f64>,
+    pub p_value: Option<f64>,
+    pub threshold: f64,
+    pub n: u64,
+    pub verdict: Verdict,
+    pub detail: Option<String>,
+}
+
 impl Verdict {
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -109,6 +129,7 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Drift => "drift",
             Self::Decay => "decay",
+            Self::Failed => "failed",
             Self::Insufficient => "insufficient",
         }
     }

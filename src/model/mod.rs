@@ -3,6 +3,7 @@
 //! These are validated values; [`crate::settings`] makes them from TOML.
 
 mod policy;
+mod quality;
 mod window_size;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Span;
 
 pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy};
+pub use quality::{QualityPolicy, Rule};
 pub use window_size::{WindowSize, WindowSizeError};
 
 /// The version of predictions that name none.
@@ -49,6 +51,7 @@ pub struct Model {
     pub columns: Columns,
     pub drift: DriftPolicy,
     pub performance: PerformancePolicy,
+    pub quality: QualityPolicy,
     pub retraining: RetrainingPolicy,
 }
 
@@ -73,6 +76,10 @@ pub struct FeatureSpec {
     pub kind: Option<FeatureKind>,
     pub min: Option<f64>,
     pub max: Option<f64>,
+    /// Every prediction must have it.
+    pub required: bool,
+    /// The only values that a categorical feature may have; none allows all.
+    pub values: Vec<String>,
 }
 
 /// Where a model's reference comes from.
@@ -159,6 +166,7 @@ impl Model {
             columns: Columns::default(),
             drift: DriftPolicy::default(),
             performance: PerformancePolicy::default(),
+            quality: QualityPolicy::default(),
             retraining: RetrainingPolicy::default(),
         }
     }

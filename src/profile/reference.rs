@@ -174,7 +174,10 @@ impl ReferenceBuilder {
             columns: self
                 .columns
                 .iter()
-                .map(|(name, column)| ColumnAnchors { name: name.clone(), values: column.fit() })
+                .map(|(name, column)| {
+                    let allowed = self.specs.get(name).map_or(&[][..], |spec| &spec.values);
+                    ColumnAnchors { name: name.clone(), values: column.fit(allowed) }
+                })
                 .collect(),
         };
         anchors.set_limits(&self.specs);
@@ -258,11 +261,13 @@ impl ColumnArray {
 }
 
 impl Column {
-    fn fit(&self) -> ValueAnchors {
+    /// Categories that the configuration allows have a bin although the reference may not hold them.
+    fn fit(&self, allowed: &[String]) -> ValueAnchors {
         match self {
             Self::Numeric(rows) => ValueAnchors::Numeric(NumericAnchors::fit(rows.iter().copied().flatten())),
             Self::Categorical(rows) => {
-                ValueAnchors::Categorical(CategoryAnchors::fit(rows.iter().filter_map(Option::as_deref)))
+                let values = rows.iter().filter_map(Option::as_deref);
+                ValueAnchors::Categorical(CategoryAnchors::fit(values.chain(allowed.iter().map(String::as_str))))
             }
         }
     }

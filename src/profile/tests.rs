@@ -123,7 +123,7 @@ fn mean_and_std_keep_their_precision_far_from_zero() {
 #[test]
 fn values_outside_the_configured_limits_are_out_of_range() {
     let reference = Float64Array::from_iter_values((0..100).map(f64::from));
-    let spec = |min, max| BTreeMap::from([("amount".to_owned(), FeatureSpec { kind: None, min, max })]);
+    let spec = |min, max| BTreeMap::from([("amount".to_owned(), FeatureSpec { min, max, ..FeatureSpec::default() })]);
     let outside = |specs: &BTreeMap<String, FeatureSpec>, values: &[f64]| {
         let features = [("amount".to_owned(), FeatureKind::Numeric)];
         let mut builder = ReferenceBuilder::new("m", "1", &[], &features).specs(specs);

@@ -10,6 +10,7 @@ mod drift;
 mod features;
 mod models;
 mod performance;
+mod quality;
 mod retraining;
 mod table;
 mod windows;
@@ -23,12 +24,13 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 8] {
+pub fn catalogue() -> [&'static dyn Table; 9] {
     [
         &windows::TABLE,
         &features::TABLE,
         &drift::TABLE,
         &performance::TABLE,
+        &quality::TABLE,
         &alerts::TABLE,
         &retraining::TABLE,
         &accounting::TABLE,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Snapshot;
 use crate::clock::{Span, Timestamp};
-use crate::event::{DriftRow, FeatureRow, PerformanceRow, Population, Verdict, WindowReport, WindowState};
-use crate::model::{FeatureKind, Method, Metric, WindowSize};
+use crate::event::{DriftRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState};
+use crate::model::{FeatureKind, Method, Metric, Rule, WindowSize};
 
 /// A healthy closed window of seven days, `index` weeks after 2019-01-03, with 1,000 predictions.
 #[must_use]
@@ -45,6 +45,17 @@ pub fn window(index: i64) -> WindowReport {
             upper: Some(0.95),
             reference: Some(0.945),
             n: 990,
+            verdict: Verdict::Ok,
+            detail: None,
+        }],
+        quality: vec![QualityRow {
+            feature: "car_value".into(),
+            rule: Rule::MissingRate,
+            value: Some(0.0),
+            reference: Some(0.0),
+            p_value: Some(1.0),
+            threshold: 0.05,
+            n: 1_000,
             verdict: Verdict::Ok,
             detail: None,
         }],

@@ -30,6 +30,7 @@ const KEYS: [&str; 19] = [
     "features",
     "drift",
     "performance",
+    "quality",
     "retraining",
 ];
 const MAPPING_KEYS: [&str; 10] =
@@ -79,6 +80,7 @@ fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     model.columns = columns(&section.table("columns", problems), problems);
     model.drift = policy::drift(&section.table("drift", problems), problems);
     model.performance = policy::performance(&section.table("performance", problems), problems);
+    model.quality = policy::quality(&section.table("quality", problems), problems);
     model.retraining = policy::retraining(&section.table("retraining", problems), problems);
     model
 }
@@ -218,11 +220,13 @@ fn features(section: &Section<'_>, problems: &mut Problems) -> BTreeMap<String, 
 }
 
 fn feature(section: &Section<'_>, problems: &mut Problems) -> FeatureSpec {
-    section.reject_unknown(&["type", "min", "max"], problems);
-    let spec = FeatureSpec {
+    section.reject_unknown(&["type", "min", "max", "required", "values"], problems);
+    let mut spec = FeatureSpec {
         kind: section.value("type", problems, feature_kind),
         min: section.value("min", problems, values::number),
         max: section.value("max", problems, values::number),
+        required: section.value("required", problems, values::boolean).unwrap_or_default(),
+        values: section.some("values", problems, values::scalar).unwrap_or_default(),
     };
     if let (Some(min), Some(max)) = (spec.min, spec.max)
         && min > max
@@ -233,6 +237,13 @@ fn feature(section: &Section<'_>, problems: &mut Problems) -> FeatureSpec {
         if spec.kind == Some(FeatureKind::Categorical) && section.has(bound) {
             section.report(bound, "is only for numeric features: remove it, or write type = \"numeric\"", problems);
         }
+    }
+    if !spec.values.is_empty() {
+        spec.kind = spec.kind.or(Some(FeatureKind::Categorical));
+    }
+    if spec.kind == Some(FeatureKind::Numeric) && section.has("values") {
+        let message = "is only for categorical features: remove it, or write type = \"categorical\"";
+        section.report("values", message, problems);
     }
     spec
 }

@@ -7,7 +7,7 @@ use super::raw::{Node, Raw};
 use super::reader::Section;
 use super::suggest::nearest;
 use super::values;
-use crate::model::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy};
+use crate::model::{DriftPolicy, Method, Metric, PerformancePolicy, QualityPolicy, RetrainingPolicy, Rule};
 
 pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPolicy {
     let mut known = vec!["decide", "alpha", "min_samples", "windows"];
@@ -51,6 +51,27 @@ pub(super) fn performance(section: &Section<'_>, problems: &mut Problems) -> Per
     }
 }
 
+pub(super) fn quality(section: &Section<'_>, problems: &mut Problems) -> QualityPolicy {
+    let with_floor = || Rule::ALL.into_iter().filter(|rule| rule.is_rate() || *rule == Rule::Volume);
+    let mut known = vec!["alpha", "min_samples", "windows"];
+    known.extend(with_floor().map(Rule::name));
+    section.reject_unknown(&known, problems);
+
+    let defaults = QualityPolicy::default();
+    let mut floors = BTreeMap::new();
+    for rule in with_floor() {
+        if let Some(floor) = section.value(rule.name(), problems, |node| quality_floor(node, rule)) {
+            floors.insert(rule, floor);
+        }
+    }
+    QualityPolicy {
+        floors,
+        alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
+        min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
+        windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
+    }
+}
+
 pub(super) fn retraining(section: &Section<'_>, problems: &mut Problems) -> RetrainingPolicy {
     section.reject_unknown(&["enabled", "windows", "cooldown"], problems);
     let defaults = RetrainingPolicy::default();
@@ -68,6 +89,18 @@ fn deciding_method(node: &Node) -> Result<Method, String> {
         let all = Method::ALL.map(Method::name).join(", ");
         format!("'{name}' is not a method{}: write one of {all}", near.unwrap_or_default())
     })
+}
+
+fn quality_floor(node: &Node, rule: Rule) -> Result<f64, String> {
+    let floor = values::above_zero(node)?;
+    match rule {
+        Rule::Volume if floor <= 1.0 => {
+            Err(format!("{floor} is no factor: write 2 for windows with less than half or more than twice the events"))
+        }
+        Rule::Volume => Ok(floor),
+        _ if floor >= 1.0 => Err(format!("{floor} can never be reached: it is a share of the rows")),
+        _ => Ok(floor),
+    }
 }
 
 fn floor(node: &Node, method: Method) -> Result<f64, String> {

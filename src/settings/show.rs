@@ -12,7 +12,7 @@ use super::units::format_bytes;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::model::{
-    Columns, DriftPolicy, FeatureKind, FeatureSpec, Mapping, Model, PerformancePolicy, ReferenceSource,
+    Columns, DriftPolicy, FeatureKind, FeatureSpec, Mapping, Model, PerformancePolicy, QualityPolicy, ReferenceSource,
     RetrainingPolicy, Task,
 };
 use crate::notify::EmailSettings;
@@ -132,6 +132,7 @@ fn model(model: &Model) -> Table {
     }
     put_table(&mut table, "drift", drift(&model.drift));
     put_table(&mut table, "performance", performance(&model.performance));
+    put_table(&mut table, "quality", quality(&model.quality));
     put_table(&mut table, "retraining", retraining(&model.retraining));
     table
 }
@@ -203,6 +204,12 @@ fn features(features: &BTreeMap<String, FeatureSpec>) -> Table {
                 put(&mut feature, key, bound);
             }
         }
+        if spec.required {
+            put(&mut feature, "required", true);
+        }
+        if !spec.values.is_empty() {
+            put(&mut feature, "values", texts(&spec.values));
+        }
         put_table(&mut table, name, feature);
     }
     table
@@ -228,6 +235,17 @@ fn performance(policy: &PerformancePolicy) -> Table {
     put(&mut table, "alpha", policy.alpha);
     put(&mut table, "min_samples", count(policy.min_samples));
     put(&mut table, "min_coverage", policy.min_coverage);
+    put(&mut table, "windows", i64::from(policy.windows));
+    table
+}
+
+fn quality(policy: &QualityPolicy) -> Table {
+    let mut table = Table::new();
+    for (rule, floor) in &policy.floors {
+        put(&mut table, rule.name(), *floor);
+    }
+    put(&mut table, "alpha", policy.alpha);
+    put(&mut table, "min_samples", count(policy.min_samples));
     put(&mut table, "windows", i64::from(policy.windows));
     table
 }

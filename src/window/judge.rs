@@ -1,11 +1,12 @@
 //! From the sum of a window's panes to its report.
 
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::drift;
-use crate::event::{FeatureRow, Population, WindowReport, WindowState};
-use crate::model::{DriftPolicy, Model, PerformancePolicy, WindowSize};
+use crate::event::{FeatureRow, Population, QualityRow, WindowReport, WindowState};
+use crate::model::{DriftPolicy, Model, PerformancePolicy, QualityPolicy, Rule, WindowSize};
 use crate::performance::{self, BinaryCounts, Maturity};
 use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, ValueAnchors};
+use crate::quality::{self, Rate};
 
 /// Which window of whom.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,8 +68,24 @@ pub fn report(
         features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
         drift: normal
             .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
+        quality: quality_rows(model, reference, frame, profile, model.quality.alpha * share),
         performance: performance::judge(&performance_policy, normal_outcomes, outcomes, maturity),
     }
+}
+
+fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &Profile, alpha: f64) -> Vec<QualityRow> {
+    let Some(normal) = reference.population(frame.population.segment.as_deref()) else { return Vec::new() };
+    let policy = QualityPolicy { alpha, ..model.quality.clone() };
+    let mut rows = quality::judge(&policy, &model.features, &reference.anchors, &normal.profile, profile);
+    if policy.floors.contains_key(&Rule::Volume)
+        && let Some((first, last)) = reference.times
+    {
+        let seconds = |span: Span| span.as_std().as_secs_f64();
+        let current = Rate { events: profile.predictions, time: seconds(frame.size.length) };
+        let usual = Rate { events: normal.profile.predictions, time: seconds(last.since(first)) };
+        rows.extend(quality::judge_volume(&policy, current, usual));
+    }
+    rows
 }
 
 /// The part of the model's alpha that one window may spend (Bonferroni): the sizes share it evenly, and of each size's

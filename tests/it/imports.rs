@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// floors that say otherwise.
 const FLOORS: [(&str, &[&str], bool); 8] = [
     ("vocabulary", &["clock", "model", "event"], true),
-    ("core", &["profile", "drift", "performance", "detector", "window"], true),
+    ("core", &["profile", "drift", "quality", "performance", "detector", "window"], true),
     ("ports", &["telemetry", "bus", "codec", "state", "archive", "query"], true),
     ("frame", &["runner"], false),
     ("roles", &["ingest", "join", "evaluate", "notify", "registry", "serve"], false),
