@@ -31,7 +31,7 @@ fn rules(rows: &[Row], specs: &BTreeMap<String, FeatureSpec>) -> Vec<QualityRow>
     let (amounts, regions) = columns(rows);
     let values = Rows::new(vec![Values::numeric(&amounts), Values::categorical(&regions)], None, None);
     let mut profile = Profile::empty(&reference.anchors);
-    profile.count(&reference.anchors, &values, &Vec::from_iter(0..rows.len()));
+    profile.count(&reference.anchors, &values, &(0..rows.len()).collect::<Vec<_>>());
     judge(&QualityPolicy::default(), specs, &reference.anchors, &reference.whole.profile, &profile)
 }
 

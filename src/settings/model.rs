@@ -11,7 +11,7 @@ use super::values;
 use crate::clock::Span;
 use crate::model::{Columns, FeatureKind, FeatureSpec, Mapping, Model, ReferenceSource, Task, WindowSize};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "task",
     "positive",
