@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod compare;
 pub mod config;
 mod demo;
 mod reference;
@@ -60,6 +61,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Ask a running service in SQL
     Sql(sql::SqlArgs),
+    /// Compare two data sets: drift, data quality, performance; a gate for pipelines
+    Compare(compare::CompareArgs),
     /// Make a reference profile from a data set
     #[command(subcommand)]
     Reference(reference::ReferenceCommand),
@@ -95,8 +98,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .filter(|(name, _)| name.starts_with("PLIMSOLL_"))
         .collect();
     let overrides = Overrides { values: arguments.set.into_iter().collect() };
-    let quiet =
-        matches!(arguments.command, Command::Demo(_) | Command::Replay(_) | Command::Sql(_) | Command::Bench(_));
+    let quiet = matches!(
+        arguments.command,
+        Command::Demo(_) | Command::Replay(_) | Command::Sql(_) | Command::Compare(_) | Command::Bench(_)
+    );
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
     let load = || settings::load(arguments.config.as_deref(), &environment, &overrides);
@@ -105,6 +110,13 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Config(command) => return config::run(command, arguments.config.as_deref(), &environment, &overrides),
         Command::Sql(args) => runtime.block_on(sql::run(args))?,
+        // Whoever waits for the verdict must be able to tell it from a failure.
+        Command::Compare(args) => {
+            return Ok(compare::run(&args).unwrap_or_else(|error| {
+                eprintln!("plimsoll: {error:#}");
+                ExitCode::from(USAGE)
+            }));
+        }
         Command::Up(args) => runtime.block_on(up::run(args, load()?))?,
         Command::Demo(args) => runtime.block_on(demo::run(args, &environment, &overrides))?,
         Command::Replay(args) => {

@@ -169,6 +169,12 @@ impl CategoryAnchors {
         for value in values {
             *counts.entry(value).or_default() += 1;
         }
+        Self::fit_counts(counts)
+    }
+
+    /// As [`CategoryAnchors::fit`], for categories that have been counted; each occurs once.
+    #[must_use]
+    pub fn fit_counts<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
         let mut by_count: Vec<(&str, u64)> = counts.into_iter().collect();
         by_count.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         by_count.truncate(MAX_CATEGORIES);

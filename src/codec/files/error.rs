@@ -68,7 +68,8 @@ impl ColumnError {
     }
 
     /// Says where: `first_row` is the number of the column's first row in the file, counted from 1.
-    pub(super) fn within(self, file: &str, column: &str, first_row: u64) -> FileError {
+    #[must_use]
+    pub fn within(self, file: &str, column: &str, first_row: u64) -> FileError {
         FileError::Column {
             file: file.to_owned(),
             column: column.to_owned(),

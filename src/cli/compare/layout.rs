@@ -1,0 +1,111 @@
+//! Which columns of the two files are compared, and as what.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use arrow::datatypes::Schema;
+
+use super::args::CompareArgs;
+use crate::codec::files::DataFile;
+use crate::codec::files::column::feature_kind;
+use crate::model::{FeatureKind, Task};
+
+/// The columns of both files.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// In the order of the reference.
+    pub(super) compared: Vec<ComparedColumn>,
+    /// Columns of the reference that the current file has not.
+    pub(super) gone: Vec<(String, FeatureKind)>,
+    /// Columns that only the current file has.
+    pub(super) extra: Vec<(String, FeatureKind)>,
+    pub(super) segments: Vec<InBoth>,
+    /// Index in the current file.
+    pub(super) time: Option<usize>,
+    pub(super) performance: Option<PerformanceColumns>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ComparedColumn {
+    pub(super) kind: FeatureKind,
+    pub(super) place: InBoth,
+}
+
+/// A column by name and by its indices in the two schemas.
+#[derive(Clone, Debug)]
+pub(super) struct InBoth {
+    pub(super) name: String,
+    pub(super) reference: usize,
+    pub(super) current: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PerformanceColumns {
+    pub(super) prediction: Option<InBoth>,
+    pub(super) score: Option<InBoth>,
+    pub(super) target: InBoth,
+}
+
+impl Layout {
+    pub(super) fn resolve(args: &CompareArgs, reference: &DataFile, current: &DataFile) -> anyhow::Result<Self> {
+        let both = |name: &str| -> anyhow::Result<InBoth> {
+            Ok(InBoth {
+                name: name.to_owned(),
+                reference: index_of(reference, name)?,
+                current: index_of(current, name)?,
+            })
+        };
+        for name in &args.ignore {
+            if index_of(reference, name).is_err() {
+                index_of(current, name)?;
+            }
+        }
+        let role = |name: &Option<String>| name.as_deref().map(both).transpose();
+        let (prediction, score, target) = (role(&args.prediction)?, role(&args.score)?, role(&args.target)?);
+        let labels: Vec<&str> = match Task::from(args.task) {
+            Task::Regression => Vec::new(),
+            Task::Binary | Task::Multiclass => {
+                [&args.prediction, &args.target].into_iter().flatten().map(String::as_str).collect()
+            }
+        };
+        let mut taken: BTreeSet<&str> = args.ignore.iter().map(String::as_str).collect();
+        taken.extend(args.time.as_deref());
+
+        let mut layout = Self {
+            compared: Vec::new(),
+            gone: Vec::new(),
+            extra: Vec::new(),
+            segments: args.segment.iter().map(|name| both(name)).collect::<Result<_, _>>()?,
+            time: args.time.as_deref().map(|name| index_of(current, name)).transpose()?,
+            performance: target.map(|target| PerformanceColumns { prediction, score, target }),
+        };
+        for (name, kind) in columns(reference.schema(), &taken) {
+            let kind = if labels.contains(&name) { FeatureKind::Categorical } else { kind };
+            match both(name) {
+                Ok(place) => layout.compared.push(ComparedColumn { kind, place }),
+                Err(_) => layout.gone.push((name.to_owned(), kind)),
+            }
+        }
+        let is_new = |name: &str| reference.schema().index_of(name).is_err();
+        let extra = columns(current.schema(), &taken).into_iter().filter(|(name, _)| is_new(name));
+        layout.extra = extra.map(|(name, kind)| (name.to_owned(), kind)).collect();
+        if layout.compared.is_empty() {
+            bail!("'{}' and '{}' have no column in common that can be compared", reference.name(), current.name());
+        }
+        Ok(layout)
+    }
+}
+
+/// Columns that are numbers or categories; times and nested values are neither.
+fn columns<'a>(schema: &'a Schema, taken: &BTreeSet<&str>) -> Vec<(&'a str, FeatureKind)> {
+    let fields = schema.fields().iter().filter(|field| !taken.contains(field.name().as_str()));
+    fields.filter_map(|field| Some((field.name().as_str(), feature_kind(field.data_type())?))).collect()
+}
+
+fn index_of(file: &DataFile, name: &str) -> anyhow::Result<usize> {
+    let Ok(index) = file.schema().index_of(name) else {
+        let known: Vec<&str> = file.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        bail!("'{}' has no column '{name}'; its columns are {}", file.name(), known.join(", "));
+    };
+    Ok(index)
+}

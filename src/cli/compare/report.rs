@@ -1,0 +1,161 @@
+//! What two data sets make of each other, before it is written in any format.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::drift;
+use crate::event::{DriftRow, PerformanceRow, QualityRow, Verdict};
+use crate::model::{DriftPolicy, FeatureKind, QualityPolicy, Rule, WindowSize};
+use crate::quality;
+
+use super::layout::Layout;
+use super::read::{CurrentSide, Part, ReferenceSide};
+
+#[derive(Debug)]
+pub(super) struct Comparison {
+    pub(super) reference: String,
+    pub(super) current: String,
+    pub(super) n_reference: u64,
+    pub(super) n_current: u64,
+    pub(super) window: Option<WindowSize>,
+    pub(super) verdict: Verdict,
+    /// The whole file and its segments, or one of each per window.
+    pub(super) parts: Vec<PartReport>,
+}
+
+#[derive(Debug)]
+pub(super) struct PartReport {
+    pub(super) window_start: Option<Timestamp>,
+    pub(super) segment: Option<String>,
+    pub(super) n_reference: u64,
+    pub(super) n_current: u64,
+    pub(super) verdict: Verdict,
+    pub(super) columns: Vec<ColumnReport>,
+    pub(super) performance: Vec<PerformanceRow>,
+}
+
+#[derive(Debug)]
+pub(super) struct ColumnReport {
+    pub(super) name: String,
+    pub(super) kind: FeatureKind,
+    pub(super) verdict: Verdict,
+    pub(super) drift: Vec<DriftRow>,
+    pub(super) quality: Vec<QualityRow>,
+}
+
+/// How everything is judged.
+#[derive(Debug)]
+pub(super) struct Policies {
+    pub(super) drift: DriftPolicy,
+    pub(super) quality: QualityPolicy,
+}
+
+impl Comparison {
+    /// Whether the current data may pass.
+    pub(super) fn is_fine(&self) -> bool {
+        !self.parts.iter().any(|part| is_bad(part.verdict))
+    }
+}
+
+pub(super) fn judge(
+    layout: &Layout,
+    policies: &Policies,
+    reference: &ReferenceSide,
+    current: &CurrentSide,
+    performance: &mut BTreeMap<Part, Vec<PerformanceRow>>,
+) -> Vec<PartReport> {
+    let mut reports = Vec::new();
+    for (part, profile) in &current.parts {
+        let normal = match &part.segment {
+            None => Some(&reference.whole),
+            Some(segment) => reference.segments.get(segment),
+        };
+        let (mut drift_rows, mut quality_rows) = (Vec::new(), Vec::new());
+        if let Some(normal) = normal {
+            drift_rows = drift::judge(&policies.drift, &reference.anchors, normal, profile);
+            quality_rows = quality::judge(&policies.quality, &BTreeMap::new(), &reference.anchors, normal, profile);
+        }
+        let mut columns: Vec<ColumnReport> = Vec::new();
+        for (anchors, compared) in reference.anchors.columns.iter().zip(&reference.columns) {
+            let of_column = |name: &str| name == anchors.name;
+            let drift = drift_rows.iter().filter(|row| of_column(&row.feature)).cloned().collect();
+            let mut quality: Vec<QualityRow> =
+                quality_rows.iter().filter(|row| of_column(&row.feature)).cloned().collect();
+            if let Some(why) = current.broken.get(&anchors.name) {
+                quality.retain(|row| row.rule != Rule::Type && row.rule != Rule::MissingFeature);
+                quality.push(broken(&anchors.name, Rule::Type, profile.predictions, why.clone()));
+            }
+            columns.push(ColumnReport::new(&anchors.name, compared.kind, drift, quality));
+        }
+        columns.extend(misfits(layout, reference, profile.predictions));
+        let performance = performance.remove(part).unwrap_or_default();
+        let verdicts = columns.iter().map(|column| column.verdict).chain(performance.iter().map(|row| row.verdict));
+        reports.push(PartReport {
+            window_start: part.window,
+            segment: part.segment.clone(),
+            n_reference: normal.map_or(0, |normal| normal.predictions),
+            n_current: profile.predictions,
+            verdict: worst(verdicts),
+            columns,
+            performance,
+        });
+    }
+    reports
+}
+
+/// The worst thing that was found; `insufficient` only when nothing could be judged at all.
+pub(super) fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict {
+        Verdict::Insufficient => 0,
+        Verdict::Ok => 1,
+        Verdict::Drift => 2,
+        Verdict::Decay => 3,
+        Verdict::Failed => 4,
+    };
+    verdicts.into_iter().max_by_key(rank).unwrap_or(Verdict::Insufficient)
+}
+
+pub(super) const fn is_bad(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Drift | Verdict::Decay | Verdict::Failed)
+}
+
+impl ColumnReport {
+    fn new(name: &str, kind: FeatureKind, drift: Vec<DriftRow>, quality: Vec<QualityRow>) -> Self {
+        let deciding = drift.iter().filter(|row| row.decides).map(|row| row.verdict);
+        // That the rules are kept says nothing of drift.
+        let failed = quality.iter().map(|row| row.verdict).filter(|verdict| *verdict == Verdict::Failed);
+        let verdict = worst(deciding.chain(failed));
+        Self { name: name.to_owned(), kind, verdict, drift, quality }
+    }
+}
+
+/// Columns that only one of the files has, or that are of no use.
+fn misfits(layout: &Layout, reference: &ReferenceSide, n: u64) -> Vec<ColumnReport> {
+    let gone = layout.gone.iter().map(|(name, kind)| {
+        let detail = "the current data has no such column".to_owned();
+        ColumnReport::new(name, *kind, Vec::new(), vec![broken(name, Rule::MissingFeature, n, detail)])
+    });
+    let extra = layout.extra.iter().map(|(name, kind)| {
+        let detail = "the reference has no such column".to_owned();
+        ColumnReport::new(name, *kind, Vec::new(), vec![broken(name, Rule::ExtraFeature, n, detail)])
+    });
+    let refused = reference.refused.iter().map(|(name, kind, why)| {
+        let row = broken(name, Rule::Type, n, why.clone());
+        ColumnReport::new(name, *kind, Vec::new(), vec![QualityRow { verdict: Verdict::Insufficient, ..row }])
+    });
+    gone.chain(extra).chain(refused).collect()
+}
+
+fn broken(name: &str, rule: Rule, n: u64, detail: String) -> QualityRow {
+    QualityRow {
+        feature: name.to_owned(),
+        rule,
+        value: Some(1.0),
+        reference: Some(0.0),
+        p_value: None,
+        threshold: 0.0,
+        n,
+        verdict: Verdict::Failed,
+        detail: Some(detail),
+    }
+}

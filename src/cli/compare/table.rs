@@ -1,0 +1,142 @@
+//! The comparison as rows of text, which every format for people shows.
+
+use crate::event::{PerformanceRow, Verdict};
+
+use super::report::{ColumnReport, Comparison, PartReport, is_bad};
+
+/// Rows of a table, the first of which is its head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TextTable {
+    pub(super) title: String,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// One line that says it all.
+pub(super) fn headline(comparison: &Comparison) -> String {
+    let verdict = match comparison.verdict {
+        Verdict::Ok => "no drift".to_owned(),
+        Verdict::Insufficient => "too little data to say anything".to_owned(),
+        other => other.name().to_owned(),
+    };
+    format!(
+        "{verdict}: {} ({} rows) against {} ({} rows)",
+        comparison.current, comparison.n_current, comparison.reference, comparison.n_reference
+    )
+}
+
+/// A table of columns for the whole file, or else one line per window and segment; and performance.
+pub(super) fn tables(comparison: &Comparison) -> Vec<TextTable> {
+    let mut tables = Vec::new();
+    let whole = comparison.parts.iter().find(|part| part.window_start.is_none() && part.segment.is_none());
+    if let Some(whole) = whole {
+        tables.push(TextTable { title: "Columns".to_owned(), rows: column_rows(whole) });
+        if !whole.performance.is_empty() {
+            tables.push(TextTable { title: "Performance".to_owned(), rows: performance_rows(&whole.performance) });
+        }
+    }
+    let parts: Vec<&PartReport> =
+        comparison.parts.iter().filter(|part| part.window_start.is_some() || part.segment.is_some()).collect();
+    if !parts.is_empty() {
+        let title = if comparison.window.is_some() { "Windows" } else { "Segments" };
+        tables.push(TextTable { title: title.to_owned(), rows: part_rows(&parts) });
+    }
+    tables
+}
+
+fn column_rows(part: &PartReport) -> Vec<Vec<String>> {
+    let mut rows =
+        vec![texts(&["column", "kind", "verdict", "decided by", "statistic", "threshold", "p-value", "remarks"])];
+    for column in &part.columns {
+        let decided = column.drift.iter().find(|row| row.decides && row.verdict == column.verdict);
+        let decided = decided.or_else(|| column.drift.iter().find(|row| row.decides));
+        rows.push(vec![
+            column.name.clone(),
+            format!("{:?}", column.kind).to_lowercase(),
+            column.verdict.name().to_owned(),
+            decided.map_or_else(String::new, |row| row.method.to_string()),
+            decided.and_then(|row| row.statistic).map_or_else(String::new, number),
+            decided.map_or_else(String::new, |row| number(row.threshold)),
+            decided.and_then(|row| row.p_value).map_or_else(String::new, number),
+            remarks(column),
+        ]);
+    }
+    rows
+}
+
+fn remarks(column: &ColumnReport) -> String {
+    let failed = column.quality.iter().filter(|row| row.verdict == Verdict::Failed);
+    let mut remarks: Vec<String> = failed
+        .map(|row| {
+            let rates = row.value.zip(row.reference).filter(|_| row.rule.is_rate() && row.p_value.is_some());
+            match (rates, &row.detail) {
+                (Some((value, reference)), _) => format!("{} {} (was {})", row.rule, number(value), number(reference)),
+                (None, Some(detail)) => format!("{}: {detail}", row.rule),
+                (None, None) => row.rule.to_string(),
+            }
+        })
+        .collect();
+    if column.verdict == Verdict::Insufficient {
+        let details = column.drift.iter().filter(|row| row.decides).filter_map(|row| row.detail.clone());
+        remarks.extend(details.chain(column.quality.iter().filter_map(|row| row.detail.clone())).take(1));
+    }
+    remarks.join("; ")
+}
+
+fn performance_rows(performance: &[PerformanceRow]) -> Vec<Vec<String>> {
+    let mut rows = vec![texts(&["metric", "verdict", "reference", "current", "95 % interval", "n"])];
+    for row in performance {
+        let interval = row.lower.zip(row.upper).map(|(lower, upper)| format!("{} – {}", number(lower), number(upper)));
+        rows.push(vec![
+            row.metric.to_string(),
+            row.verdict.name().to_owned(),
+            row.reference.map_or_else(String::new, number),
+            row.value.map_or_else(String::new, number),
+            interval.unwrap_or_default(),
+            row.n.to_string(),
+        ]);
+    }
+    rows
+}
+
+fn part_rows(parts: &[&PartReport]) -> Vec<Vec<String>> {
+    let mut rows = vec![texts(&["window", "segment", "rows", "verdict", "columns that differ", "performance"])];
+    for part in parts {
+        let differ: Vec<&str> =
+            part.columns.iter().filter(|column| is_bad(column.verdict)).map(|column| column.name.as_str()).collect();
+        let decayed = part.performance.iter().filter(|row| row.verdict == Verdict::Decay);
+        let decayed: Vec<String> =
+            decayed.map(|row| format!("{} {}", row.metric, row.value.map_or_else(String::new, number))).collect();
+        rows.push(vec![
+            part.window_start.map_or_else(String::new, |start| start.to_string()),
+            part.segment.clone().unwrap_or_default(),
+            part.n_current.to_string(),
+            part.verdict.name().to_owned(),
+            differ.join(", "),
+            decayed.join(", "),
+        ]);
+    }
+    rows
+}
+
+/// Four significant digits, and powers of ten where nothing else says it shortly.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e7).contains(&size) {
+        return format!("{value:.1e}");
+    }
+    let digits = if size >= 1_000.0 {
+        0
+    } else if size >= 10.0 {
+        2
+    } else {
+        4
+    };
+    format!("{value:.digits$}")
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
