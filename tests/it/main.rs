@@ -15,6 +15,7 @@
 mod bad_input;
 mod cli;
 mod clients;
+mod compare;
 mod employment;
 mod end_to_end;
 mod facts;

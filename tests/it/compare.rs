@@ -1,0 +1,164 @@
+//! `plimsoll compare`: the same statistics over two files, as a gate.
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{data_file, run_plimsoll};
+
+const REFERENCE: &str = "car_loan_reference.parquet";
+const PRODUCTION: &str = "car_loan_production.parquet";
+
+fn compare(reference: &Path, current: &Path, arguments: &[&str]) -> Output {
+    let (reference, current) = (reference.display().to_string(), current.display().to_string());
+    let files = ["compare", "--reference", &reference, "--current", &current];
+    run_plimsoll(&[&files[..], arguments].concat())
+}
+
+/// The answer and the exit code.
+fn answer(output: &Output) -> (Value, i32) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    (json, output.status.code().unwrap())
+}
+
+fn column<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let column = &answer["columns"][name];
+    assert!(column.is_object(), "no column {name} in {answer}");
+    column
+}
+
+/// `group,amount,label,truth`; `wrong` of a hundred predictions are, and amounts are higher by `shift`.
+fn csv(rows: usize, shift: f64, wrong: usize) -> String {
+    let mut text = "group,amount,label,truth\n".to_owned();
+    for row in 0..rows {
+        let amount = shift + f64::from(u32::try_from(row * 37 % 1_000).unwrap());
+        let label = row % 2;
+        let truth = if row * 7 % 100 < wrong { 1 - label } else { label };
+        text.push_str(&format!("{},{amount},{label},{truth}\n", ["a", "b"][row / 2 % 2]));
+    }
+    text
+}
+
+#[test]
+fn a_data_set_does_not_differ_from_itself() {
+    let file = data_file(REFERENCE);
+    let (answer, code) = answer(&compare(&file, &file, &["--ignore", "id", "--format", "json"]));
+    assert_eq!((code, &answer["verdict"]), (0, &"ok".into()), "{answer}");
+    assert_eq!((&answer["n_reference"], &answer["n_current"]), (&50_000.into(), &50_000.into()));
+    for (name, column) in answer["columns"].as_object().unwrap() {
+        assert_eq!(column["verdict"], "ok", "{name}: {column}");
+        for method in ["psi", "jensen_shannon"] {
+            assert_eq!(column["methods"][method]["statistic"], 0.0, "{name}: {column}");
+        }
+    }
+}
+
+#[test]
+fn each_window_of_a_file_has_the_statistics_of_the_golden_file() {
+    let arguments = ["--ignore", "id", "--time", "timestamp", "--window", "28d", "--format", "json"];
+    let (answer, code) = answer(&compare(&data_file(REFERENCE), &data_file(PRODUCTION), &arguments));
+    assert_eq!((code, &answer["verdict"]), (1, &"drift".into()));
+    let golden: Value = serde_json::from_str(include_str!("../golden/car_loan.json")).unwrap();
+    let wanted: Vec<&Value> =
+        golden["windows"].as_array().unwrap().iter().filter(|window| window["window_size"] == "28d").collect();
+    let windows = answer["windows"].as_array().unwrap();
+    assert_eq!(windows.len(), wanted.len());
+    for (window, wanted) in windows.iter().zip(wanted) {
+        assert_eq!((&window["window_start"], &window["n_current"]), (&wanted["window_start"], &wanted["n"]));
+        for (feature, wanted) in wanted["features"].as_object().unwrap() {
+            // The file has its own names, and calls a whole number one.
+            let name = match feature.as_str() {
+                "prediction.score" => "y_pred_proba",
+                "prediction.label" => continue,
+                name => name,
+            };
+            for method in ["psi", "jensen_shannon"] {
+                let found = column(window, name)["methods"][method]["statistic"].as_f64().unwrap();
+                let wanted = wanted[method].as_f64().unwrap();
+                assert!((found - wanted).abs() <= 1e-9, "{method} of {name}: {found} and {wanted}");
+            }
+        }
+        let drifted = window["window_start"].as_str().unwrap() >= "2019-03-07";
+        assert_eq!(window["verdict"] == "drift", drifted, "{}", window["window_start"]);
+    }
+}
+
+#[test]
+fn worse_predictions_are_decay_and_each_segment_is_judged_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    std::fs::write(&reference, csv(4_000, 0.0, 10)).unwrap();
+    std::fs::write(&current, csv(4_000, 0.0, 30)).unwrap();
+    let roles = ["--prediction", "label", "--target", "truth", "--segment", "group", "--format", "json"];
+    let (answer, code) = answer(&compare(&reference, &current, &roles));
+    assert_eq!((code, &answer["verdict"]), (1, &"decay".into()), "{answer}");
+    let accuracy = &answer["performance"]["accuracy"];
+    assert_eq!((accuracy["reference"].as_f64(), accuracy["current"].as_f64()), (Some(0.9), Some(0.7)));
+    assert!(accuracy["lower"].as_f64() < Some(0.7) && accuracy["upper"].as_f64() > Some(0.7));
+    let segments: Vec<&Value> =
+        answer["segments"].as_array().unwrap().iter().map(|segment| &segment["segment"]).collect();
+    assert_eq!(segments, ["group=a", "group=b"]);
+    assert!(answer["segments"].as_array().unwrap().iter().all(|segment| segment["n_current"] == 2_000));
+}
+
+#[test]
+fn columns_that_come_and_go_and_change_their_type_fail_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    std::fs::write(&reference, csv(1_000, 0.0, 10)).unwrap();
+    let changed = csv(1_000, 0.0, 10).replace("group,amount,label", "group,amount,kind");
+    let changed: Vec<String> = changed.lines().map(|line| line.replacen(".5", "", 1)).collect();
+    let with_text = changed.join("\n").replace("a,37,", "a,much,");
+    std::fs::write(&current, with_text).unwrap();
+    let (answer, code) = answer(&compare(&reference, &current, &["--format", "json"]));
+    assert_eq!((code, &answer["verdict"]), (1, &"failed".into()), "{answer}");
+    assert_eq!(column(&answer, "label")["quality"]["missing_feature"]["verdict"], "failed");
+    assert_eq!(column(&answer, "kind")["quality"]["extra_feature"]["verdict"], "failed");
+    assert_eq!(column(&answer, "group")["verdict"], "ok");
+    let detail = column(&answer, "amount")["quality"]["type"]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("much"), "{detail}");
+}
+
+#[test]
+fn people_read_the_same_verdict_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    std::fs::write(&reference, csv(2_000, 0.0, 10)).unwrap();
+    std::fs::write(&current, csv(2_000, 300.0, 10)).unwrap();
+    for (format, row) in [
+        ("text", "amount  numeric      drift"),
+        ("markdown", "| amount | numeric | drift | psi |"),
+        ("html", "<td>amount</td><td>numeric</td><td class=\"drift\">drift</td>"),
+    ] {
+        let output = compare(&reference, &current, &["--format", format]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(row), "{format}: {text}");
+    }
+    let out = folder.path().join("report.md");
+    let written = compare(&reference, &current, &["--format", "markdown", "--out", &out.display().to_string()]);
+    assert!(written.stdout.is_empty() && std::fs::read_to_string(out).unwrap().starts_with("# drift: "));
+}
+
+#[test]
+fn what_cannot_be_compared_is_wrong_usage_and_no_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reference.csv");
+    std::fs::write(&file, csv(100, 0.0, 10)).unwrap();
+    let nowhere = folder.path().join("nowhere.csv");
+    for (current, arguments, said) in [
+        (&nowhere, &[][..], "does not exist"),
+        (&file, &["--target", "thruth"], "has no column 'thruth'; its columns are group, amount, label, truth"),
+        (&file, &["--window", "7d"], "--time"),
+        (&file, &["--decide", "magic"], "psi"),
+        (&file, &["--alpha", "2"], "between 0 and 1"),
+    ] {
+        let output = compare(&file, current, arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(said), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
