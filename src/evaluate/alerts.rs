@@ -68,10 +68,23 @@ impl Alerts {
         Ok(alerts)
     }
 
-    /// Whether the alert of this cause is open, or about to be.
-    pub(super) fn is_open(&self, cause: &Cause<'_>, population: &Population) -> bool {
-        let record = self.records.get(&cause.fingerprint(population));
-        record.and_then(|record| record.alert.as_ref()).is_some_and(|alert| alert.state != AlertState::Resolved)
+    /// One cause, one alert: whether the whole population's alert says already what this segment's would. It does while
+    /// it is open, and also when it was open at the time of this window, which may be revised long after. What a segment
+    /// has open goes on until the whole population's fires, which takes its place.
+    pub(super) fn is_told_by_the_whole(&self, cause: &Cause<'_>, report: &WindowReport) -> bool {
+        if report.population.segment.is_none() {
+            return false;
+        }
+        let everybody = Population { segment: None, ..report.population.clone() };
+        let Some(whole) = self.alert(cause, &everybody) else { return false };
+        let is_open = |alert: &Alert| alert.state != AlertState::Resolved;
+        let overlaps =
+            whole.started_at < report.window_end && whole.resolved_at.is_none_or(|at| report.window_start < at);
+        overlaps && !self.alert(cause, &report.population).is_some_and(is_open)
+    }
+
+    fn alert(&self, cause: &Cause<'_>, population: &Population) -> Option<&Alert> {
+        self.records.get(&cause.fingerprint(population))?.alert.as_ref()
     }
 
     /// Every open alert of a population.

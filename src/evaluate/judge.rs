@@ -8,8 +8,9 @@ use super::alerts::{Cause, Raised, window_evidence};
 use super::checks::{Check, CheckOutcome, When};
 use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
+use super::root_cause::{decayed_segments, drifted_segments};
 use super::trace::Standing;
-use crate::event::{OffsetRange, Population, QualityRow, Severity, Verdict, WindowReport};
+use crate::event::{OffsetRange, QualityRow, Severity, Verdict, WindowReport};
 use crate::model::Model;
 use crate::query::Snapshot;
 use crate::runner::RoleError;
@@ -22,8 +23,8 @@ impl EvaluateMachine {
         snapshot: &Snapshot,
     ) -> Result<(), RoleError> {
         self.judge_quality(model, report)?;
-        self.judge_drift(model, report)?;
-        self.judge_decay(model, report)?;
+        self.judge_drift(model, report, snapshot)?;
+        self.judge_decay(model, report, snapshot)?;
         let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();
         for check in checks {
             if check.when == When::Revision || report.revision == 1 {
@@ -36,32 +37,32 @@ impl EvaluateMachine {
     fn judge_quality(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
         let cause = Cause { kind: "quality", subject: "", severity: Severity::Warning, windows: model.quality.windows };
         let raised = self.alerts.note(&cause, report, quality_verdicts(report));
-        if self.is_told_by_the_whole(&cause, &report.population) {
+        if self.alerts.is_told_by_the_whole(&cause, report) {
             return Ok(());
         }
         let offsets = self.offsets(report);
         self.alerts.settle(&cause, report, &raised, || quality_evidence(report, &raised, &offsets))
     }
 
-    fn judge_drift(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
+    fn judge_drift(&mut self, model: &Model, report: &WindowReport, snapshot: &Snapshot) -> Result<(), RoleError> {
         let cause = Cause { kind: "drift", subject: "", severity: Severity::Warning, windows: model.drift.windows };
         let raised = self.alerts.note(&cause, report, drift_verdicts(report));
-        if self.is_told_by_the_whole(&cause, &report.population) {
+        if self.alerts.is_told_by_the_whole(&cause, report) {
             return Ok(());
         }
         let offsets = self.offsets(report);
-        self.alerts.settle(&cause, report, &raised, || drift_evidence(report, &raised, &offsets))
+        self.alerts.settle(&cause, report, &raised, || drift_evidence(report, &raised, &offsets, snapshot))
     }
 
-    fn judge_decay(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
+    fn judge_decay(&mut self, model: &Model, report: &WindowReport, snapshot: &Snapshot) -> Result<(), RoleError> {
         let cause =
             Cause { kind: "decay", subject: "", severity: Severity::Critical, windows: model.performance.windows };
         let raised = self.alerts.note(&cause, report, vec![("performance".to_owned(), decay_verdict(model, report))]);
-        if self.is_told_by_the_whole(&cause, &report.population) {
+        if self.alerts.is_told_by_the_whole(&cause, report) {
             return Ok(());
         }
         let offsets = self.offsets(report);
-        self.alerts.settle(&cause, report, &raised, || decay_evidence(report, &offsets))?;
+        self.alerts.settle(&cause, report, &raised, || decay_evidence(report, &offsets, snapshot))?;
         if report.population.segment.is_some() {
             return Ok(());
         }
@@ -104,16 +105,6 @@ impl EvaluateMachine {
         let topics = &self.topics.predictions;
         self.panes.offsets(&report.population, report.window_start, report.window_end, topics)
     }
-
-    /// One cause, one alert: what the whole population's alert says already is not said again for a segment. One that a
-    /// segment has open goes on until the whole population's fires, which takes its place.
-    fn is_told_by_the_whole(&self, cause: &Cause<'_>, population: &Population) -> bool {
-        if population.segment.is_none() {
-            return false;
-        }
-        let whole = Population { segment: None, ..population.clone() };
-        self.alerts.is_open(cause, &whole) && !self.alerts.is_open(cause, population)
-    }
 }
 
 /// Per feature: drifted by any deciding method, judged and fine, or not judged.
@@ -151,7 +142,12 @@ fn decay_verdict(model: &Model, report: &WindowReport) -> Option<bool> {
     if judged.is_empty() { None } else { Some(judged.contains(&Verdict::Decay)) }
 }
 
-fn drift_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRange]) -> (String, serde_json::Value) {
+fn drift_evidence(
+    report: &WindowReport,
+    raised: &Raised,
+    offsets: &[OffsetRange],
+    snapshot: &Snapshot,
+) -> (String, serde_json::Value) {
     let rows: Vec<_> = report.drifted().collect();
     let mut named: Vec<String> = rows
         .iter()
@@ -165,6 +161,7 @@ fn drift_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRange
         "window": window_evidence(report),
         "offsets": offsets,
         "features": rows,
+        "segments": drifted_segments(report, snapshot),
         "worst": rows.iter().max_by(|a, b| a.statistic.unwrap_or(0.0).total_cmp(&b.statistic.unwrap_or(0.0))).map(|row| &row.feature),
     });
     (summary, evidence)
@@ -182,7 +179,7 @@ fn quality_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRan
     (summary, evidence)
 }
 
-fn decay_evidence(report: &WindowReport, offsets: &[OffsetRange]) -> (String, serde_json::Value) {
+fn decay_evidence(report: &WindowReport, offsets: &[OffsetRange], snapshot: &Snapshot) -> (String, serde_json::Value) {
     let decayed: Vec<_> = report.performance.iter().filter(|row| row.verdict == Verdict::Decay).collect();
     let named: Vec<String> = decayed.iter().map(|row| describe(row)).collect();
     let summary = format!("performance fell below the reference: {}", named.join(", "));
@@ -190,6 +187,7 @@ fn decay_evidence(report: &WindowReport, offsets: &[OffsetRange]) -> (String, se
         "window": window_evidence(report),
         "offsets": offsets,
         "performance": decayed,
+        "segments": decayed_segments(report, snapshot),
         "label_coverage": report.label_coverage,
     });
     (summary, evidence)

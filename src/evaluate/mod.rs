@@ -11,6 +11,7 @@ mod machine;
 mod panes;
 mod raw;
 mod retraining;
+mod root_cause;
 mod settings;
 mod trace;
 mod windows;

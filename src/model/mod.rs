@@ -49,6 +49,8 @@ pub struct Model {
     pub reference: ReferenceSource,
     pub mapping: Mapping,
     pub columns: Columns,
+    /// Alerts of each kind that chance alone may raise in a year: the more windows are judged, the more each has to show.
+    pub false_alarms_per_year: f64,
     pub drift: DriftPolicy,
     pub performance: PerformancePolicy,
     pub quality: QualityPolicy,
@@ -164,6 +166,7 @@ impl Model {
             reference,
             mapping: Mapping::default(),
             columns: Columns::default(),
+            false_alarms_per_year: 0.1,
             drift: DriftPolicy::default(),
             performance: PerformancePolicy::default(),
             quality: QualityPolicy::default(),

@@ -15,7 +15,7 @@ pub struct DriftPolicy {
     pub decide: Vec<Method>,
     /// Practical floor of each method's statistic: smaller effects are never drift.
     pub floors: BTreeMap<Method, f64>,
-    /// False discovery rate over the features of a window, shared by the sizes and segments that are judged together.
+    /// False discovery rate over the features of a window, at most; see [`super::Model::false_alarms_per_year`].
     pub alpha: f64,
     /// Windows with fewer predictions are `insufficient`.
     pub min_samples: u64,
@@ -28,7 +28,7 @@ pub struct DriftPolicy {
 pub struct PerformancePolicy {
     /// Largest tolerated drop of each watched metric below the reference.
     pub drops: BTreeMap<Metric, f64>,
-    /// One-sided significance level of the drop in one window, shared in the same way.
+    /// One-sided significance level of the drop in one window, at most.
     pub alpha: f64,
     pub min_samples: u64,
     /// Windows with a smaller share of labelled predictions are `insufficient`.

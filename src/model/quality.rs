@@ -12,7 +12,7 @@ pub struct QualityPolicy {
     /// How far each rate may rise above the reference's; and, for `volume`, the factor by which the number of events may
     /// differ from the reference's rate. Without an entry the volume is not judged: many references are samples.
     pub floors: BTreeMap<Rule, f64>,
-    /// False discovery rate over the rates of a window, shared by the sizes and segments that are judged together.
+    /// False discovery rate over the rates of a window, at most; see [`super::Model::false_alarms_per_year`].
     pub alpha: f64,
     /// Rates of windows with fewer predictions are `insufficient`.
     pub min_samples: u64,

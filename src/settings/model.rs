@@ -11,7 +11,7 @@ use super::values;
 use crate::clock::Span;
 use crate::model::{Columns, FeatureKind, FeatureSpec, Mapping, Model, ReferenceSource, Task, WindowSize};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "name",
     "task",
     "positive",
@@ -28,6 +28,7 @@ const KEYS: [&str; 20] = [
     "mapping",
     "columns",
     "features",
+    "false_alarms_per_year",
     "drift",
     "performance",
     "quality",
@@ -78,6 +79,8 @@ fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     segments(&mut model, section, problems);
     model.mapping = mapping(&section.table("mapping", problems), problems);
     model.columns = columns(&section.table("columns", problems), problems);
+    model.false_alarms_per_year =
+        section.value("false_alarms_per_year", problems, values::above_zero).unwrap_or(model.false_alarms_per_year);
     model.drift = policy::drift(&section.table("drift", problems), problems);
     model.performance = policy::performance(&section.table("performance", problems), problems);
     model.quality = policy::quality(&section.table("quality", problems), problems);

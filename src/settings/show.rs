@@ -122,6 +122,7 @@ fn model(model: &Model) -> Table {
     put(&mut table, "dedup", text(model.dedup));
     put(&mut table, "idle_timeout", text(model.idle_timeout));
     put(&mut table, "segments", texts(&model.segments));
+    put(&mut table, "false_alarms_per_year", model.false_alarms_per_year);
     put(&mut table, "reference", reference(&model.reference));
     if !model.mapping.is_default() {
         put_table(&mut table, "mapping", mapping(&model.mapping));

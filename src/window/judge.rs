@@ -8,6 +8,8 @@ use crate::performance::{self, BinaryCounts, Maturity};
 use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, ValueAnchors};
 use crate::quality::{self, Rate};
 
+const YEAR: Span = Span::from_days(365);
+
 /// Which window of whom.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frame {
@@ -47,9 +49,9 @@ pub fn report(
     let coverage = if profile.predictions == 0 { 0.0 } else { outcomes.outcomes as f64 / profile.predictions as f64 };
     let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
-    let share = share_of_alpha(model, reference, &frame.population);
-    let drift_policy = DriftPolicy { alpha: model.drift.alpha * share, ..model.drift.clone() };
-    let performance_policy = PerformancePolicy { alpha: model.performance.alpha * share, ..model.performance.clone() };
+    let level = |alpha| level(alpha, model, reference, frame);
+    let drift_policy = DriftPolicy { alpha: level(model.drift.alpha), ..model.drift.clone() };
+    let performance_policy = PerformancePolicy { alpha: level(model.performance.alpha), ..model.performance.clone() };
     WindowReport {
         population: frame.population.clone(),
         window_start: frame.start,
@@ -68,7 +70,7 @@ pub fn report(
         features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
         drift: normal
             .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
-        quality: quality_rows(model, reference, frame, profile, model.quality.alpha * share),
+        quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
         performance: performance::judge(&performance_policy, normal_outcomes, outcomes, maturity),
     }
 }
@@ -88,12 +90,13 @@ fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &P
     rows
 }
 
-/// The part of the model's alpha that one window may spend (Bonferroni): the sizes share it evenly, and of each size's
-/// part the whole population has one half and its segments the other. Otherwise each size and each segment more would
-/// make more false alarms.
-fn share_of_alpha(model: &Model, reference: &Reference, population: &Population) -> f64 {
-    let of_size = 1.0 / model.windows.len().max(1) as f64;
-    match (&population.segment, reference.segments.len()) {
+/// The significance level of one window: its alpha, or less where so many windows are judged in a year that chance alone
+/// would raise more alerts than the model tolerates. Windows that are judged together share it (Bonferroni): the sizes
+/// evenly, and of each size's part the whole population has one half and its segments the other.
+fn level(alpha: f64, model: &Model, reference: &Reference, frame: &Frame) -> f64 {
+    let of_a_year = frame.size.slide.as_std().as_secs_f64() / YEAR.as_std().as_secs_f64();
+    let of_size = alpha.min(model.false_alarms_per_year * of_a_year) / model.windows.len().max(1) as f64;
+    match (&frame.population.segment, reference.segments.len()) {
         (None, 0) => of_size,
         (None, _) => of_size / 2.0,
         (Some(_), segments) => of_size / (2.0 * segments.max(1) as f64),
@@ -125,5 +128,39 @@ fn feature_row(anchors: &ColumnAnchors, column: &ColumnProfile) -> FeatureRow {
         p75: quantile(0.75),
         p95: quantile(0.95),
         p99: quantile(0.99),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ReferenceSource, Task};
+    use crate::profile::ReferenceBuilder;
+
+    fn level_of(size: &str, windows: &[&str], segments: usize, segment: Option<&str>) -> f64 {
+        let mut model = Model::new("m", Task::Binary, ReferenceSource::First(1));
+        model.windows = windows.iter().map(|size| size.parse().unwrap()).collect();
+        model.false_alarms_per_year = 0.1;
+        let mut reference = ReferenceBuilder::new("m", "1", &[], &[]).build(0);
+        for index in 0..segments {
+            reference.segments.insert(format!("region={index}"), reference.whole.clone());
+        }
+        let segment = segment.map(str::to_owned);
+        let population = Population { model: "m".into(), version: "1".into(), variant: "default".into(), segment };
+        level(0.01, &model, &reference, &Frame { population, size: size.parse().unwrap(), start: Timestamp::default() })
+    }
+
+    #[test]
+    fn all_windows_of_a_year_together_spend_the_false_alarms_of_a_year() {
+        let sizes = ["1h", "7d/1d"];
+        let hourly = level_of("1h", &sizes, 4, None) + 4.0 * level_of("1h", &sizes, 4, Some("region=1"));
+        let daily = level_of("7d/1d", &sizes, 4, None) + 4.0 * level_of("7d/1d", &sizes, 4, Some("region=1"));
+        assert!((365.0 * 24.0 * hourly + 365.0 * daily - 0.1).abs() < 1e-12);
+        assert!((level_of("1h", &["1h"], 0, None) - 0.1 / 8_760.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn windows_that_are_few_are_judged_at_alpha() {
+        assert!((level_of("90d", &["90d"], 0, None) - 0.01).abs() < 1e-15);
     }
 }
