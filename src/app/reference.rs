@@ -25,8 +25,9 @@ pub fn load_reference(path: &Path, model: &Model, max_segments: usize) -> Result
 pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> Result<Reference, ReferenceError> {
     let features: Vec<(String, FeatureKind)> =
         dataset.feature_names_and_kinds().map(|(name, kind)| (name.to_owned(), kind)).collect();
-    let mut builder =
-        ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features).specs(&model.features);
+    let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features)
+        .task(model.task)
+        .specs(&model.features);
     for batch in dataset.batches()? {
         let batch = batch?;
         let mut values: Vec<Values<'_>> = batch.features.iter().map(values_of).collect();

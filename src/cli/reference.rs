@@ -8,7 +8,6 @@ use clap::Subcommand;
 use crate::app::load_reference;
 use crate::event::Verdict;
 use crate::model::{Metric, Model, ReferenceSource};
-use crate::performance::estimate;
 use crate::profile::{Reference, encode};
 use crate::settings::Settings;
 
@@ -64,9 +63,10 @@ fn print_summary(reference: &Reference, model: &Model) {
         println!("  no outcomes: performance cannot be judged against it ({})", Verdict::Insufficient);
         return;
     };
-    for metric in Metric::ALL {
-        if let Some(estimate) = estimate(metric, outcomes) {
-            let watched = if model.performance.drops.contains_key(&metric) { ", watched" } else { "" };
+    let anchors = reference.outcome_anchors(model);
+    for metric in Metric::of(model.task) {
+        if let Some(estimate) = outcomes.estimate(metric, anchors) {
+            let watched = if model.performance.tolerances.contains_key(&metric) { ", watched" } else { "" };
             println!("  {metric:<28} {:.4} [{:.4}, {:.4}]{watched}", estimate.value, estimate.lower, estimate.upper);
         }
     }

@@ -136,7 +136,7 @@ fn part_of(row: &QualityRow) -> String {
 
 /// Decayed in any watched metric, judged and fine, or not judged.
 fn decay_verdict(model: &Model, report: &WindowReport) -> Option<bool> {
-    let watched = report.performance.iter().filter(|row| model.performance.drops.contains_key(&row.metric));
+    let watched = report.performance.iter().filter(|row| model.performance.tolerances.contains_key(&row.metric));
     let judged: Vec<Verdict> =
         watched.map(|row| row.verdict).filter(|verdict| *verdict != Verdict::Insufficient).collect();
     if judged.is_empty() { None } else { Some(judged.contains(&Verdict::Decay)) }

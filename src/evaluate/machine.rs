@@ -16,7 +16,7 @@ use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
 use crate::event::{Population, SourcePartition, WindowReport};
 use crate::model::Model;
-use crate::performance::BinaryCounts;
+use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
 use crate::query::Snapshot;
 use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
@@ -192,7 +192,7 @@ impl EvaluateMachine {
         model: &Model,
         reference: &Reference,
         population: &Population,
-    ) -> Result<Option<BinaryCounts>, RoleError> {
+    ) -> Result<Option<OutcomeCounts>, RoleError> {
         let Some(normal) = reference.population(population.segment.as_deref()) else { return Ok(None) };
         if normal.outcomes.is_some() {
             return Ok(normal.outcomes.clone());
@@ -201,8 +201,7 @@ impl EvaluateMachine {
         let to = last.floor(model.pane).plus(model.pane);
         let contents = self.panes.compose(population, first.floor(model.pane), to).await?;
         let wanted = model.performance.min_coverage * contents.profile.predictions as f64;
-        let enough = contents.outcomes.outcomes > 0 && contents.outcomes.outcomes as f64 >= wanted;
-        Ok(enough.then_some(contents.outcomes))
+        Ok(contents.outcomes.filter(|known| known.outcomes() > 0 && known.outcomes() as f64 >= wanted))
     }
 
     /// Whether this pane was forgotten before: to count into it now would make a window of its leftovers.

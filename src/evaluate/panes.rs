@@ -110,7 +110,10 @@ impl PaneStore {
         for bytes in rows.values() {
             match decode::<Stored>(bytes)?.counts {
                 PaneCounts::Predictions(profile) => contents.profile.merge(&profile),
-                PaneCounts::Outcomes(outcomes) => contents.outcomes.merge(&outcomes),
+                PaneCounts::Outcomes(outcomes) => match &mut contents.outcomes {
+                    Some(known) => known.merge(&outcomes),
+                    none => *none = Some(outcomes),
+                },
             }
         }
         Ok(contents)

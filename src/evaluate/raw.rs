@@ -67,6 +67,7 @@ impl RawStore {
         }
         let schema = schema_of(&batches);
         let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, schema.columns())
+            .task(model.task)
             .specs(&model.features)
             .from_stream();
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);

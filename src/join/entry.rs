@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
 use crate::event::{JoinRow, JoinRowKind, SourcePartition};
-use crate::model::Model;
-use crate::performance::Judged;
-use crate::profile::NumericAnchors;
+use crate::performance::Joined;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -85,12 +83,8 @@ impl Entry {
 
 impl PredictionHalf {
     /// The pair as performance counts it.
-    pub(super) fn judged(&self, model: &Model, anchors: Option<&NumericAnchors>, outcome: &str) -> Judged {
-        Judged {
-            predicted: self.label.as_ref().map(|label| *label == model.positive),
-            actual: outcome == model.positive,
-            score_bin: self.score.zip(anchors).map(|(score, anchors)| anchors.bin(score)),
-        }
+    pub(super) fn joined<'a>(&'a self, outcome: &'a str) -> Joined<'a> {
+        Joined { label: self.label.as_deref(), score: self.score, probabilities: &[], actual: outcome }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::bus::{Record, Records};
 use crate::clock::Timestamp;
 use crate::event::{IdHash, JoinBlock, JoinRow, Population, SourcePartition, key_of};
 use crate::model::Model;
-use crate::performance::BinaryCounts;
+use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
 use crate::runner::{Checkpoint, Machine, PaneTable, References, RoleError};
 use crate::state::{Store, Write, prefix_end};
@@ -118,7 +118,7 @@ impl JoinMachine {
         offset: i64,
     ) -> Result<(), RoleError> {
         let Some(prediction) = &entry.prediction else { return Ok(()) };
-        let anchors = reference.score_anchors();
+        let anchors = reference.outcome_anchors(model);
         // Only segments that the reference has can be compared with anything.
         let known = prediction.segments.iter().filter(|segment| reference.segments.contains_key(*segment));
         let segments = known.map(|segment| Some(segment.clone()));
@@ -130,14 +130,14 @@ impl JoinMachine {
                 segment,
             };
             let key = PaneKey { population, start: prediction.time.floor(model.pane) };
-            let empty = || (reference.anchors.epoch, PaneCounts::Outcomes(BinaryCounts::default()));
+            let empty = || (reference.anchors.epoch, PaneCounts::Outcomes(OutcomeCounts::empty(anchors)));
             let counts = self.panes.change(key, (offset, offset), self.store.as_ref(), empty).await?;
             if let PaneCounts::Outcomes(counts) = counts {
                 if let Some(label) = &recount.remove {
-                    counts.remove(prediction.judged(model, anchors, label));
+                    counts.remove(anchors, prediction.joined(label));
                 }
                 if let Some(label) = &recount.add {
-                    counts.add(prediction.judged(model, anchors, label));
+                    counts.add(anchors, prediction.joined(label));
                 }
             }
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
-pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy};
+pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy, Tolerance};
 pub use quality::{QualityPolicy, Rule};
 pub use window_size::{WindowSize, WindowSizeError};
 
@@ -168,7 +168,7 @@ impl Model {
             columns: Columns::default(),
             false_alarms_per_year: 0.1,
             drift: DriftPolicy::default(),
-            performance: PerformancePolicy::default(),
+            performance: PerformancePolicy::of(task),
             quality: QualityPolicy::default(),
             retraining: RetrainingPolicy::default(),
         }

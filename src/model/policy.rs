@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Task;
 use crate::clock::Span;
 
 /// How a window's distributions are judged against the reference.
@@ -26,8 +27,8 @@ pub struct DriftPolicy {
 /// How a window's performance is judged against the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerformancePolicy {
-    /// Largest tolerated drop of each watched metric below the reference.
-    pub drops: BTreeMap<Metric, f64>,
+    /// How much worse than the reference each watched metric may become: lower, or higher for a loss.
+    pub tolerances: BTreeMap<Metric, Tolerance>,
     /// One-sided significance level of the drop in one window, at most.
     pub alpha: f64,
     pub min_samples: u64,
@@ -56,6 +57,15 @@ pub enum Method {
     JensenShannon,
 }
 
+/// How much worse a metric may become.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// In the unit of the metric.
+    Absolute(f64),
+    /// As a share of the reference's value.
+    Relative(f64),
+}
+
 /// A performance metric, named as in the `performance` table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,8 +73,18 @@ pub enum Metric {
     Accuracy,
     Precision,
     Recall,
+    Specificity,
     F1,
     RocAuc,
+    AveragePrecision,
+    LogLoss,
+    Brier,
+    Mae,
+    Mse,
+    Rmse,
+    Mape,
+    R2,
+    Bias,
 }
 
 impl Method {
@@ -87,7 +107,23 @@ impl Method {
 }
 
 impl Metric {
-    pub const ALL: [Self; 5] = [Self::Accuracy, Self::Precision, Self::Recall, Self::F1, Self::RocAuc];
+    pub const ALL: [Self; 15] = [
+        Self::Accuracy,
+        Self::Precision,
+        Self::Recall,
+        Self::Specificity,
+        Self::F1,
+        Self::RocAuc,
+        Self::AveragePrecision,
+        Self::LogLoss,
+        Self::Brier,
+        Self::Mae,
+        Self::Mse,
+        Self::Rmse,
+        Self::Mape,
+        Self::R2,
+        Self::Bias,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -95,8 +131,48 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::Precision => "precision",
             Self::Recall => "recall",
+            Self::Specificity => "specificity",
             Self::F1 => "f1",
             Self::RocAuc => "roc_auc",
+            Self::AveragePrecision => "average_precision",
+            Self::LogLoss => "log_loss",
+            Self::Brier => "brier",
+            Self::Mae => "mae",
+            Self::Mse => "mse",
+            Self::Rmse => "rmse",
+            Self::Mape => "mape",
+            Self::R2 => "r2",
+            Self::Bias => "bias",
+        }
+    }
+
+    /// The metrics of a task.
+    pub fn of(task: Task) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |metric| match task {
+            Task::Binary => !metric.is_of_values(),
+            Task::Multiclass => !metric.is_of_values() && *metric != Self::AveragePrecision,
+            Task::Regression => metric.is_of_values(),
+        })
+    }
+
+    const fn is_of_values(self) -> bool {
+        matches!(self, Self::Mae | Self::Mse | Self::Rmse | Self::Mape | Self::R2 | Self::Bias)
+    }
+
+    /// Whether larger values are worse.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        matches!(self, Self::LogLoss | Self::Brier | Self::Mae | Self::Mse | Self::Rmse | Self::Mape)
+    }
+
+    /// By how much `current` is worse than `reference`; negative when it is better. A bias is worse the further it is
+    /// from zero.
+    #[must_use]
+    pub fn worsening(self, reference: f64, current: f64) -> f64 {
+        match self {
+            Self::Bias => current.abs() - reference.abs(),
+            _ if self.is_loss() => current - reference,
+            _ => reference - current,
         }
     }
 }
@@ -142,10 +218,32 @@ impl Default for DriftPolicy {
     }
 }
 
+impl PerformancePolicy {
+    /// What is watched when the configuration names nothing: two of a hundred predictions more that are wrong, or errors
+    /// that are a tenth larger.
+    #[must_use]
+    pub fn of(task: Task) -> Self {
+        let (metric, tolerance) = match task {
+            Task::Binary | Task::Multiclass => (Metric::Accuracy, Tolerance::Absolute(0.02)),
+            Task::Regression => (Metric::Mae, Tolerance::Relative(0.1)),
+        };
+        Self { tolerances: BTreeMap::from([(metric, tolerance)]), ..Self::default() }
+    }
+
+    /// How much worse than `reference` the metric may become; none when it is not watched.
+    #[must_use]
+    pub fn tolerated(&self, metric: Metric, reference: f64) -> Option<f64> {
+        match self.tolerances.get(&metric)? {
+            Tolerance::Absolute(tolerated) => Some(*tolerated),
+            Tolerance::Relative(share) => Some(share * reference.abs()),
+        }
+    }
+}
+
 impl Default for PerformancePolicy {
     fn default() -> Self {
         Self {
-            drops: BTreeMap::from([(Metric::Accuracy, 0.02)]),
+            tolerances: BTreeMap::from([(Metric::Accuracy, Tolerance::Absolute(0.02))]),
             alpha: 0.001,
             min_samples: 100,
             min_coverage: 0.8,

@@ -16,8 +16,8 @@ pub struct AucEstimate {
 /// `None` unless both classes occur.
 #[must_use]
 pub fn roc_auc(positive_scores: &[u64], negative_scores: &[u64]) -> Option<AucEstimate> {
-    let positives = positive_scores.iter().sum::<u64>() as f64;
-    let negatives = negative_scores.iter().sum::<u64>() as f64;
+    let positives: f64 = positive_scores.iter().map(|count| *count as f64).sum();
+    let negatives: f64 = negative_scores.iter().map(|count| *count as f64).sum();
     if positives == 0.0 || negatives == 0.0 {
         return None;
     }

@@ -1,11 +1,11 @@
-//! Decay: has performance fallen below the reference by more than the tolerated drop, beyond chance?
+//! Decay: has performance become worse than the reference by more than is tolerated, beyond chance?
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::counts::BinaryCounts;
-use super::metrics::{Estimate, estimate};
+use super::metrics::Estimate;
+use super::outcomes::{OutcomeAnchors, OutcomeCounts};
 use crate::event::{PerformanceRow, Verdict};
-use crate::model::{Metric, PerformancePolicy};
+use crate::model::{Metric, PerformancePolicy, Task};
 
 /// How much of a window's labels have come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,23 +16,29 @@ pub struct Maturity {
     pub is_final: bool,
 }
 
-/// Every metric of a window beside the reference, in the order of [`Metric::ALL`].
+/// The two sides that are compared, and what their counts mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    pub task: Task,
+    pub anchors: OutcomeAnchors<'a>,
+    /// None when the reference has no outcomes.
+    pub reference: Option<&'a OutcomeCounts>,
+    pub current: &'a OutcomeCounts,
+}
+
+/// Every metric of the task beside the reference, in the order of [`Metric::ALL`].
 ///
-/// A watched metric has decayed when it lies below the reference by at least the tolerated drop **and** the one-sided
-/// test `z = (reference − current) / √(se² + se_ref²)` rejects at the policy's alpha. It is `insufficient` when the
-/// sample is small, when labels cover too little of the window and more may come, or when either side is undefined.
+/// A watched metric has decayed when it is worse than the reference (lower, or higher for a loss) by at least what is
+/// tolerated **and** the one-sided test `z = worsening / √(se² + se_ref²)` rejects at the policy's alpha. It is
+/// `insufficient` when the sample is small, when labels cover too little of the window and more may come, or when either
+/// side is undefined.
 #[must_use]
-pub fn judge(
-    policy: &PerformancePolicy,
-    reference: Option<&BinaryCounts>,
-    current: &BinaryCounts,
-    maturity: Maturity,
-) -> Vec<PerformanceRow> {
-    Metric::ALL
-        .into_iter()
+pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Maturity) -> Vec<PerformanceRow> {
+    let Measured { task, anchors, reference, current } = measured;
+    Metric::of(task)
         .map(|metric| {
-            let current = estimate(metric, current);
-            let reference = reference.and_then(|counts| estimate(metric, counts));
+            let current = current.estimate(metric, anchors);
+            let reference = reference.and_then(|counts| counts.estimate(metric, anchors));
             let (verdict, detail) = verdict(policy, metric, reference, current, maturity);
             PerformanceRow {
                 metric,
@@ -72,17 +78,16 @@ fn verdict(
             100.0 * policy.min_coverage
         ));
     }
-    let Some(tolerated) = policy.drops.get(&metric) else {
+    let Some(tolerated) = policy.tolerated(metric, reference.value) else {
         return (Verdict::Ok, None);
     };
-    let drop = reference.value - current.value;
-    let decayed = drop >= *tolerated && p_value(reference, current) < policy.alpha;
+    let worsening = metric.worsening(reference.value, current.value);
+    let decayed = worsening >= tolerated && p_value(worsening, reference, current) < policy.alpha;
     (if decayed { Verdict::Decay } else { Verdict::Ok }, None)
 }
 
-/// One-sided p-value of "current is not below reference", by the normal approximation.
-fn p_value(reference: Estimate, current: Estimate) -> f64 {
+/// One-sided p-value of "current is not worse than reference", by the normal approximation.
+fn p_value(worsening: f64, reference: Estimate, current: Estimate) -> f64 {
     let error = reference.standard_error.hypot(current.standard_error);
-    let z = (reference.value - current.value) / error;
-    Normal::standard().sf(z)
+    Normal::standard().sf(worsening / error)
 }

@@ -2,10 +2,8 @@
 
 use super::auc::roc_auc;
 use super::counts::BinaryCounts;
+use super::interval::{Z_95, least_error, proportion};
 use crate::model::Metric;
-
-/// 97.5 % point of the standard normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
 
 /// A metric's value, 95 % confidence interval and standard error over `n` cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +17,8 @@ pub struct Estimate {
     pub n: u64,
 }
 
-/// The metric of joined counts, named and defined as in scikit-learn; `None` where its denominator is zero.
+/// The metric of joined counts, named and defined as in scikit-learn; `None` where its denominator is zero, and for
+/// metrics that need more than these counts.
 ///
 /// - accuracy `(TP+TN)/n`, precision `TP/(TP+FP)`, recall `TP/(TP+FN)`: proportions with Wilson's score interval;
 /// - F1 `2TP/(2TP+FP+FN)`: with `J = TP/(TP+FP+FN)`, `F1 = 2J/(1+J)` rises with `J`, so Wilson's interval of `J` maps
@@ -34,6 +33,7 @@ pub fn estimate(metric: Metric, counts: &BinaryCounts) -> Option<Estimate> {
         Metric::Recall => proportion(true_positive, true_positive + false_negative),
         Metric::F1 => f1(true_positive, true_positive + false_positive + false_negative),
         Metric::RocAuc => auc(counts),
+        _ => None,
     }
 }
 
@@ -52,27 +52,6 @@ pub fn wilson(successes: u64, n: u64, z: f64) -> (f64, f64) {
     (lower, upper)
 }
 
-fn proportion(successes: u64, n: u64) -> Option<Estimate> {
-    if n == 0 {
-        return None;
-    }
-    let (lower, upper) = wilson(successes, n, Z_95);
-    Some(Estimate {
-        value: successes as f64 / n as f64,
-        lower,
-        upper,
-        standard_error: adjusted_standard_error(successes, n),
-        n,
-    })
-}
-
-/// Agresti & Coull's (1998): the binomial error with `z²` cases added, half of them successes.
-fn adjusted_standard_error(successes: u64, n: u64) -> f64 {
-    let cases = n as f64 + Z_95 * Z_95;
-    let p = (successes as f64 + Z_95 * Z_95 / 2.0) / cases;
-    (p * (1.0 - p) / cases).sqrt()
-}
-
 fn f1(true_positive: u64, union: u64) -> Option<Estimate> {
     let jaccard = proportion(true_positive, union)?;
     let of = |j: f64| 2.0 * j / (1.0 + j);
@@ -88,9 +67,9 @@ fn f1(true_positive: u64, union: u64) -> Option<Estimate> {
 
 fn auc(counts: &BinaryCounts) -> Option<Estimate> {
     let area = roc_auc(&counts.positive_scores, &counts.negative_scores)?;
-    let n = counts.positive_scores.iter().chain(&counts.negative_scores).sum();
+    let n = counts.positive_scores.iter().chain(&counts.negative_scores).copied().fold(0, u64::saturating_add);
     // Hanley and McNeil's error vanishes at an area of 0 or 1; a finite sample never proves that.
-    let standard_error = area.standard_error.max(1.0 / (n as f64 + Z_95 * Z_95));
+    let standard_error = area.standard_error.max(least_error(n));
     Some(Estimate {
         value: area.value,
         lower: (area.lower - Z_95 * standard_error).max(0.0),

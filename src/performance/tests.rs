@@ -1,6 +1,6 @@
 use super::*;
-use crate::event::Verdict;
-use crate::model::{Metric, PerformancePolicy};
+use crate::event::{PerformanceRow, Verdict};
+use crate::model::{Metric, PerformancePolicy, Task};
 
 fn counts(tp: u64, fp: u64, tn: u64, fn_: u64) -> BinaryCounts {
     BinaryCounts {
@@ -15,8 +15,22 @@ fn counts(tp: u64, fp: u64, tn: u64, fn_: u64) -> BinaryCounts {
 
 fn accuracy_verdict(current: &BinaryCounts, maturity: Maturity) -> Verdict {
     let reference = counts(4_700, 300, 4_700, 300);
-    let rows = judge(&PerformancePolicy::default(), Some(&reference), current, maturity);
+    let rows = judged(&PerformancePolicy::default(), Some(&reference), current, maturity);
     rows.into_iter().find(|row| row.metric == Metric::Accuracy).unwrap().verdict
+}
+
+fn judged(
+    policy: &PerformancePolicy,
+    reference: Option<&BinaryCounts>,
+    current: &BinaryCounts,
+    maturity: Maturity,
+) -> Vec<PerformanceRow> {
+    let outcomes = |counts: &BinaryCounts| {
+        OutcomeCounts::Binary(Box::new(BinaryOutcomes { counts: counts.clone(), ..BinaryOutcomes::default() }))
+    };
+    let (reference, current) = (reference.map(outcomes), outcomes(current));
+    let anchors = OutcomeAnchors::Binary { positive: "1", scores: None };
+    judge(policy, Measured { task: Task::Binary, anchors, reference: reference.as_ref(), current: &current }, maturity)
 }
 
 const COMPLETE: Maturity = Maturity { coverage: 1.0, is_final: false };

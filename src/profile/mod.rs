@@ -20,7 +20,7 @@ pub use column::{ColumnProfile, Moments};
 pub use encode::{DecodeError, decode, encode};
 pub use latency::LatencyHistogram;
 pub use quantile::sorted_quantile;
-pub use reference::{Reference, ReferenceBuilder, ReferencePopulation};
+pub use reference::{OutcomeFrame, Reference, ReferenceBuilder, ReferencePopulation};
 pub use rows::{Rows, Values};
 
 /// The column that counts predicted labels.

@@ -9,8 +9,8 @@ use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, Va
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
 use crate::clock::Timestamp;
-use crate::model::{FeatureKind, FeatureSpec};
-use crate::performance::{BinaryCounts, Judged};
+use crate::model::{FeatureKind, FeatureSpec, Model, Task};
+use crate::performance::{Classes, Joined, OutcomeAnchors, OutcomeCounts, OutcomeScale};
 
 /// What windows are compared with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,7 @@ pub struct Reference {
     /// Taken from the stream, so that outcomes of its rows may still come.
     pub from_stream: bool,
     pub anchors: Anchors,
+    pub frame: OutcomeFrame,
     pub whole: ReferencePopulation,
     /// By `feature=value`.
     pub segments: BTreeMap<String, ReferencePopulation>,
@@ -31,13 +32,23 @@ pub struct Reference {
 pub struct ReferencePopulation {
     pub profile: Profile,
     /// None when the reference has no outcomes.
-    pub outcomes: Option<BinaryCounts>,
+    pub outcomes: Option<OutcomeCounts>,
+}
+
+/// What outcomes are counted by, beside the bins of the score.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum OutcomeFrame {
+    #[default]
+    Binary,
+    Multiclass(Classes),
+    Regression(OutcomeScale),
 }
 
 /// Collects a reference data set, column by column, and fits its anchors at the end.
 #[derive(Debug)]
 pub struct ReferenceBuilder {
     model: String,
+    task: Task,
     positive: String,
     segments: Vec<String>,
     specs: BTreeMap<String, FeatureSpec>,
@@ -62,6 +73,16 @@ impl Reference {
         match segment {
             None => Some(&self.whole),
             Some(segment) => self.segments.get(segment),
+        }
+    }
+
+    /// What the outcomes of `model` are counted by.
+    #[must_use]
+    pub fn outcome_anchors<'a>(&'a self, model: &'a Model) -> OutcomeAnchors<'a> {
+        match &self.frame {
+            OutcomeFrame::Binary => OutcomeAnchors::Binary { positive: &model.positive, scores: self.score_anchors() },
+            OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
+            OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
         }
     }
 
@@ -102,6 +123,7 @@ impl ReferenceBuilder {
             .collect();
         Self {
             model: model.to_owned(),
+            task: Task::Binary,
             positive: positive.to_owned(),
             segments: segments.to_vec(),
             specs: BTreeMap::new(),
@@ -118,6 +140,13 @@ impl ReferenceBuilder {
     #[must_use]
     pub fn max_segments(mut self, max: usize) -> Self {
         self.max_segments = max;
+        self
+    }
+
+    /// The model's task, which is binary unless this says otherwise.
+    #[must_use]
+    pub fn task(mut self, task: Task) -> Self {
+        self.task = task;
         self
     }
 
@@ -183,46 +212,50 @@ impl ReferenceBuilder {
         anchors.set_limits(&self.specs);
         let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
         let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
+        let frame = self.frame();
+        let counting = Counting { builder: &self, anchors: &anchors, frame: &frame, rows: &rows };
         let everybody: Vec<usize> = (0..self.rows).collect();
-        let whole = self.population(&anchors, &rows, &everybody);
-        let segments = self
-            .rows_by_segment()
-            .into_iter()
-            .map(|(segment, selected)| (segment, self.population(&anchors, &rows, &selected)))
-            .collect();
+        let whole = counting.population(&everybody);
+        let by_segment = self.rows_by_segment().into_iter();
+        let segments = by_segment.map(|(segment, selected)| (segment, counting.population(&selected))).collect();
         Reference {
-            model: self.model,
             rows: self.rows as u64,
             times: self.times,
             from_stream: self.from_stream,
+            model: self.model,
             anchors,
+            frame,
             whole,
             segments,
         }
     }
 
-    fn population(&self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) -> ReferencePopulation {
-        let mut profile = Profile::empty(anchors);
-        profile.count(anchors, rows, selected);
-        let mut counts = BinaryCounts::default();
-        let label = anchors.position(LABEL_COLUMN).map(|index| rows.values(index));
-        let score = anchors.position(SCORE_COLUMN).map(|index| (rows.values(index), &anchors.columns[index].values));
-        for &row in selected {
-            let Some(outcome) = &self.outcomes[row] else { continue };
-            let predicted = match label {
-                Some(Values::Categorical(labels)) => labels.get(row).map(|label| label == self.positive),
-                _ => None,
-            };
-            let score_bin = match score {
-                Some((Values::Numeric(scores), ValueAnchors::Numeric(anchors))) => {
-                    scores.get(row).filter(|score| score.is_finite()).map(|score| anchors.bin(score))
-                }
-                _ => None,
-            };
-            counts.add(Judged { predicted, actual: *outcome == self.positive, score_bin });
+    /// Classes and scales are those of the outcomes, or of the predictions where there are none yet.
+    fn frame(&self) -> OutcomeFrame {
+        let labels = || match self.columns.iter().find(|(name, _)| name == LABEL_COLUMN) {
+            Some((_, Column::Categorical(labels))) => labels.as_slice(),
+            _ => &[],
+        };
+        match self.task {
+            Task::Binary => OutcomeFrame::Binary,
+            Task::Multiclass => {
+                let names = self.outcomes.iter().chain(labels()).flatten();
+                OutcomeFrame::Multiclass(Classes::fit(names.map(String::as_str)))
+            }
+            Task::Regression => {
+                let numbers = self.outcomes.iter().flatten().filter_map(|text| text.trim().parse::<f64>().ok());
+                let outcomes = NumericAnchors::fit(numbers);
+                let predictions = self.columns.iter().find(|(name, _)| name == SCORE_COLUMN);
+                let (centre, scale) = match (outcomes.range(), predictions) {
+                    (None, Some((_, Column::Numeric(rows)))) => {
+                        let predictions = NumericAnchors::fit(rows.iter().copied().flatten());
+                        (predictions.centre(), predictions.scale())
+                    }
+                    _ => (outcomes.centre(), outcomes.scale()),
+                };
+                OutcomeFrame::Regression(OutcomeScale::new(centre, scale))
+            }
         }
-        let outcomes = (counts.outcomes > 0).then_some(counts);
-        ReferencePopulation { profile, outcomes }
     }
 
     fn rows_by_segment(&self) -> BTreeMap<String, Vec<usize>> {
@@ -242,6 +275,47 @@ impl ReferenceBuilder {
             }
         }
         segments
+    }
+}
+
+/// Counts populations of the collected rows.
+struct Counting<'a> {
+    builder: &'a ReferenceBuilder,
+    anchors: &'a Anchors,
+    frame: &'a OutcomeFrame,
+    rows: &'a Rows<'a>,
+}
+
+impl Counting<'_> {
+    fn population(&self, selected: &[usize]) -> ReferencePopulation {
+        let mut profile = Profile::empty(self.anchors);
+        profile.count(self.anchors, self.rows, selected);
+        let values = |name: &str| self.anchors.position(name).map(|index| (index, self.rows.values(index)));
+        let (label, score) = (values(LABEL_COLUMN), values(SCORE_COLUMN));
+        let bins = score.as_ref().and_then(|(index, _)| match &self.anchors.columns[*index].values {
+            ValueAnchors::Numeric(anchors) => Some(anchors),
+            ValueAnchors::Categorical(_) => None,
+        });
+        let anchors = match self.frame {
+            OutcomeFrame::Binary => OutcomeAnchors::Binary { positive: &self.builder.positive, scores: bins },
+            OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
+            OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
+        };
+        let mut counts = OutcomeCounts::empty(anchors);
+        for &row in selected {
+            let Some(outcome) = &self.builder.outcomes[row] else { continue };
+            let label = match label {
+                Some((_, Values::Categorical(labels))) => labels.get(row),
+                _ => None,
+            };
+            let score = match score {
+                Some((_, Values::Numeric(scores))) => scores.get(row),
+                _ => None,
+            };
+            counts.add(anchors, Joined { label, score, probabilities: &[], actual: outcome });
+        }
+        let outcomes = (counts.outcomes() > 0).then_some(counts);
+        ReferencePopulation { profile, outcomes }
     }
 }
 

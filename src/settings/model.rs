@@ -82,7 +82,7 @@ fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     model.false_alarms_per_year =
         section.value("false_alarms_per_year", problems, values::above_zero).unwrap_or(model.false_alarms_per_year);
     model.drift = policy::drift(&section.table("drift", problems), problems);
-    model.performance = policy::performance(&section.table("performance", problems), problems);
+    model.performance = policy::performance(&section.table("performance", problems), model.task, problems);
     model.quality = policy::quality(&section.table("quality", problems), problems);
     model.retraining = policy::retraining(&section.table("retraining", problems), problems);
     model

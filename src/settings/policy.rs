@@ -7,7 +7,9 @@ use super::raw::{Node, Raw};
 use super::reader::Section;
 use super::suggest::nearest;
 use super::values;
-use crate::model::{DriftPolicy, Method, Metric, PerformancePolicy, QualityPolicy, RetrainingPolicy, Rule};
+use crate::model::{
+    DriftPolicy, Method, Metric, PerformancePolicy, QualityPolicy, RetrainingPolicy, Rule, Task, Tolerance,
+};
 
 pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPolicy {
     let mut known = vec!["decide", "alpha", "min_samples", "windows"];
@@ -30,20 +32,20 @@ pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPoli
     }
 }
 
-pub(super) fn performance(section: &Section<'_>, problems: &mut Problems) -> PerformancePolicy {
+pub(super) fn performance(section: &Section<'_>, task: Task, problems: &mut Problems) -> PerformancePolicy {
     let mut known = vec!["alpha", "min_samples", "min_coverage", "windows"];
-    known.extend(Metric::ALL.map(Metric::name));
+    known.extend(Metric::of(task).map(Metric::name));
     section.reject_unknown(&known, problems);
 
-    let defaults = PerformancePolicy::default();
-    let mut drops = BTreeMap::new();
-    for metric in Metric::ALL.into_iter().filter(|metric| section.has(metric.name())) {
-        if let Some(drop) = tolerated_drop(section, metric, problems) {
-            drops.insert(metric, drop);
+    let defaults = PerformancePolicy::of(task);
+    let mut tolerances = BTreeMap::new();
+    for metric in Metric::of(task).filter(|metric| section.has(metric.name())) {
+        if let Some(tolerance) = tolerance(section, metric, problems) {
+            tolerances.insert(metric, tolerance);
         }
     }
     PerformancePolicy {
-        drops: if drops.is_empty() { defaults.drops } else { drops },
+        tolerances: if tolerances.is_empty() { defaults.tolerances } else { tolerances },
         alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
         min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
         min_coverage: section.value("min_coverage", problems, values::share).unwrap_or(defaults.min_coverage),
@@ -112,16 +114,34 @@ fn floor(node: &Node, method: Method) -> Result<f64, String> {
     Ok(floor)
 }
 
-fn tolerated_drop(section: &Section<'_>, metric: Metric, problems: &mut Problems) -> Option<f64> {
+/// `{ drop = 0.02 }` for scores, `{ rise = 5.0 }` or `{ rise_share = 0.1 }` for losses.
+fn tolerance(section: &Section<'_>, metric: Metric, problems: &mut Problems) -> Option<Tolerance> {
     let key = metric.name();
     let node = section.node(key)?;
+    let (absolute, relative, example) = match metric {
+        Metric::Bias => ("rise", None, "{ rise = 5.0 }"),
+        _ if metric.is_loss() => ("rise", Some("rise_share"), "{ rise_share = 0.1 }"),
+        _ => ("drop", None, "{ drop = 0.02 }"),
+    };
     if !matches!(node.value, Raw::Table(_)) {
-        let message = format!("must be a table, not {}: write {{ drop = 0.02 }}", node.value.kind());
+        let message = format!("must be a table, not {}: write {example}", node.value.kind());
         section.report(key, message, problems);
         return None;
     }
     let table = section.table(key, problems);
-    table.reject_unknown(&["drop"], problems);
-    table.require("drop", "write the largest tolerated drop, such as { drop = 0.02 }", problems);
-    table.value("drop", problems, values::open_unit)
+    let known: Vec<&str> = std::iter::once(absolute).chain(relative).collect();
+    table.reject_unknown(&known, problems);
+    if let Some(relative) = relative.filter(|relative| table.has(relative)) {
+        if table.has(absolute) {
+            table.report(relative, format!("contradicts {absolute}: write one of them"), problems);
+        }
+        return table.value(relative, problems, values::above_zero).map(Tolerance::Relative);
+    }
+    table.require(absolute, &format!("write how much worse it may become, such as {example}"), problems);
+    let read = if metric.is_loss() || metric == Metric::Bias || metric == Metric::R2 {
+        values::above_zero
+    } else {
+        values::open_unit
+    };
+    table.value(absolute, problems, read).map(Tolerance::Absolute)
 }

@@ -12,8 +12,8 @@ use super::units::format_bytes;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::model::{
-    Columns, DriftPolicy, FeatureKind, FeatureSpec, Mapping, Model, PerformancePolicy, QualityPolicy, ReferenceSource,
-    RetrainingPolicy, Task,
+    Columns, DriftPolicy, FeatureKind, FeatureSpec, Mapping, Metric, Model, PerformancePolicy, QualityPolicy,
+    ReferenceSource, RetrainingPolicy, Task, Tolerance,
 };
 use crate::notify::EmailSettings;
 
@@ -230,8 +230,13 @@ fn drift(policy: &DriftPolicy) -> Table {
 
 fn performance(policy: &PerformancePolicy) -> Table {
     let mut table = Table::new();
-    for (metric, drop) in &policy.drops {
-        put(&mut table, metric.name(), InlineTable::from_iter([("drop", *drop)]));
+    for (metric, tolerance) in &policy.tolerances {
+        let (key, value) = match tolerance {
+            Tolerance::Relative(share) => ("rise_share", *share),
+            Tolerance::Absolute(rise) if metric.is_loss() || *metric == Metric::Bias => ("rise", *rise),
+            Tolerance::Absolute(drop) => ("drop", *drop),
+        };
+        put(&mut table, metric.name(), InlineTable::from_iter([(key, value)]));
     }
     put(&mut table, "alpha", policy.alpha);
     put(&mut table, "min_samples", count(policy.min_samples));

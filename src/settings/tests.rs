@@ -163,7 +163,9 @@ fn every_key_is_read() {
     assert_eq!(model.reference, ReferenceSource::File("reference.csv".into()));
     assert_eq!(model.features["amount"].kind, Some(FeatureKind::Numeric));
     assert_eq!(model.features["amount"].max, Some(1.5));
-    assert_eq!(model.performance.drops, BTreeMap::from([(Metric::Accuracy, 0.03), (Metric::RocAuc, 0.01)]));
+    let tolerated = |metric| model.performance.tolerated(metric, 0.9);
+    assert_eq!((tolerated(Metric::Accuracy), tolerated(Metric::RocAuc)), (Some(0.03), Some(0.01)));
+    assert_eq!(tolerated(Metric::F1), None);
     assert!(!model.retraining.enabled);
 }
 

@@ -4,7 +4,7 @@ use crate::clock::{Span, Timestamp};
 use crate::drift;
 use crate::event::{FeatureRow, Population, QualityRow, WindowReport, WindowState};
 use crate::model::{DriftPolicy, Model, PerformancePolicy, QualityPolicy, Rule, WindowSize};
-use crate::performance::{self, BinaryCounts, Maturity};
+use crate::performance::{self, Maturity, Measured, OutcomeCounts};
 use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, ValueAnchors};
 use crate::quality::{self, Rate};
 
@@ -22,7 +22,8 @@ pub struct Frame {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contents {
     pub profile: Profile,
-    pub outcomes: BinaryCounts,
+    /// None while no outcome has come.
+    pub outcomes: Option<OutcomeCounts>,
 }
 
 impl Frame {
@@ -39,14 +40,18 @@ impl Frame {
 pub fn report(
     model: &Model,
     reference: &Reference,
-    normal_outcomes: Option<&BinaryCounts>,
+    normal_outcomes: Option<&OutcomeCounts>,
     frame: &Frame,
     contents: &Contents,
     labels_are_final: bool,
 ) -> WindowReport {
     let Contents { profile, outcomes } = contents;
     let normal = reference.population(frame.population.segment.as_deref());
-    let coverage = if profile.predictions == 0 { 0.0 } else { outcomes.outcomes as f64 / profile.predictions as f64 };
+    let anchors = reference.outcome_anchors(model);
+    let none = OutcomeCounts::empty(anchors);
+    let outcomes = outcomes.as_ref().unwrap_or(&none);
+    let known = outcomes.outcomes();
+    let coverage = if profile.predictions == 0 { 0.0 } else { known as f64 / profile.predictions as f64 };
     let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
     let level = |alpha| level(alpha, model, reference, frame);
@@ -60,7 +65,7 @@ pub fn report(
         revision: 0,
         state: WindowState::Closed,
         predictions: profile.predictions,
-        outcomes: outcomes.outcomes,
+        outcomes: known,
         errors: profile.errors,
         late: 0,
         label_coverage: coverage,
@@ -71,7 +76,11 @@ pub fn report(
         drift: normal
             .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
         quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
-        performance: performance::judge(&performance_policy, normal_outcomes, outcomes, maturity),
+        performance: performance::judge(
+            &performance_policy,
+            Measured { task: model.task, anchors, reference: normal_outcomes, current: outcomes },
+            maturity,
+        ),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::event::{Population, SourcePartition, key_of};
-use crate::performance::BinaryCounts;
+use crate::performance::OutcomeCounts;
 use crate::profile::Profile;
 
 /// One population in one pane.
@@ -29,7 +29,7 @@ pub struct PanePartial {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PaneCounts {
     Predictions(Profile),
-    Outcomes(BinaryCounts),
+    Outcomes(OutcomeCounts),
 }
 
 /// A record on `plimsoll.panes`.

@@ -83,5 +83,6 @@ fn title(metric: Metric) -> &'static str {
         Metric::Recall => "Recall",
         Metric::F1 => "F1",
         Metric::RocAuc => "ROC AUC",
+        other => other.name(),
     }
 }

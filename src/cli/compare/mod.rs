@@ -16,7 +16,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use args::CompareArgs;
-use args::{Format, TaskName};
+use args::Format;
 use layout::Layout;
 use report::{Comparison, Policies};
 
@@ -42,9 +42,6 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
-    if args.target.is_some() && args.task != TaskName::Binary {
-        anyhow::bail!("the performance of {:?} models cannot be compared yet: leave --target out", args.task);
-    }
     let texts: Vec<&str> =
         args.segment.iter().chain(&args.prediction).chain(&args.target).map(String::as_str).collect();
     let reference = DataFile::open(&args.reference)?.with_text_columns(&texts);

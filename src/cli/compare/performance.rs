@@ -11,9 +11,9 @@ use super::read::{Part, ReferenceSide, batches, column_named, parts_of};
 use crate::codec::files::column::{as_numeric, as_text};
 use crate::codec::files::{ColumnError, DataFile, FileError};
 use crate::event::PerformanceRow;
-use crate::model::{PerformancePolicy, WindowSize};
-use crate::performance::{self, BinaryCounts, Judged, Maturity};
-use crate::profile::{NumericAnchors, ValueAnchors};
+use crate::model::{PerformancePolicy, Task, WindowSize};
+use crate::performance::{self, Classes, Joined, Maturity, Measured, OutcomeAnchors, OutcomeCounts, OutcomeScale};
+use crate::profile::{NumericAnchors, OutcomeFrame, ValueAnchors};
 
 /// Every metric of each part of the current file beside the reference.
 pub(super) fn judge(
@@ -23,25 +23,63 @@ pub(super) fn judge(
     side: &ReferenceSide,
 ) -> Result<BTreeMap<Part, Vec<PerformanceRow>>, FileError> {
     let Some(columns) = &layout.performance else { return Ok(BTreeMap::new()) };
-    let counting = Counting { args, layout, columns, score: score_anchors(columns, side) };
+    let task = Task::from(args.task);
+    let frame = frame(task, columns, files.0)?;
+    let anchors = match &frame {
+        OutcomeFrame::Binary => {
+            OutcomeAnchors::Binary { positive: &args.positive, scores: score_anchors(columns, side) }
+        }
+        OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
+        OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
+    };
+    let counting = Counting { task, layout, columns, anchors };
     let reference = counting.count(files.0, |place| place.reference, None)?;
     let current = counting.count(files.1, |place| place.current, args.window)?;
-    let policy = PerformancePolicy { min_samples: args.min_samples, ..PerformancePolicy::default() };
+    let policy = PerformancePolicy { min_samples: args.min_samples, ..PerformancePolicy::of(task) };
     let rows = current.into_iter().map(|(part, (rows, counts))| {
         let normal = reference.get(&Part { window: None, segment: part.segment.clone() }).map(|(_, counts)| counts);
-        let coverage = if rows == 0 { 0.0 } else { counts.outcomes as f64 / rows as f64 };
+        let coverage = if rows == 0 { 0.0 } else { counts.outcomes() as f64 / rows as f64 };
         // A file is all there is: no more labels will come.
         let maturity = Maturity { coverage, is_final: true };
-        (part, performance::judge(&policy, normal, &counts, maturity))
+        let measured = Measured { task, anchors, reference: normal, current: &counts };
+        (part, performance::judge(&policy, measured, maturity))
     });
     Ok(rows.collect())
 }
 
+/// Classes and scales are those of the reference's targets.
+fn frame(task: Task, columns: &PerformanceColumns, file: &DataFile) -> Result<OutcomeFrame, FileError> {
+    if task == Task::Binary {
+        return Ok(OutcomeFrame::Binary);
+    }
+    let mut classes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut numbers: Vec<f64> = Vec::new();
+    let mut rows = 0_u64;
+    for batch in batches(file, &[columns.target.reference])? {
+        let batch = batch?;
+        let within = |(error, name): (ColumnError, String)| error.within(file.name(), &name, rows + 1);
+        if task == Task::Regression {
+            let values = self::numbers(&batch, Some(&columns.target)).map_err(within)?;
+            numbers.extend(values.iter().flatten().flatten());
+        } else {
+            for label in text(&batch, Some(&columns.target)).map_err(within)?.iter().flatten().flatten() {
+                *classes.entry(label.to_owned()).or_default() += 1;
+            }
+        }
+        rows += batch.num_rows() as u64;
+    }
+    if task == Task::Multiclass {
+        return Ok(OutcomeFrame::Multiclass(Classes::fit_counts(classes.iter().map(|(name, n)| (name.as_str(), *n)))));
+    }
+    let anchors = NumericAnchors::fit(numbers);
+    Ok(OutcomeFrame::Regression(OutcomeScale::new(anchors.centre(), anchors.scale())))
+}
+
 struct Counting<'a> {
-    args: &'a CompareArgs,
+    task: Task,
     layout: &'a Layout,
     columns: &'a PerformanceColumns,
-    score: Option<&'a NumericAnchors>,
+    anchors: OutcomeAnchors<'a>,
 }
 
 impl Counting<'_> {
@@ -51,44 +89,58 @@ impl Counting<'_> {
         file: &DataFile,
         index: impl Fn(&InBoth) -> usize,
         size: Option<WindowSize>,
-    ) -> Result<BTreeMap<Part, (u64, BinaryCounts)>, FileError> {
+    ) -> Result<BTreeMap<Part, (u64, OutcomeCounts)>, FileError> {
         let mut wanted: Vec<usize> = vec![index(&self.columns.target)];
         wanted.extend(self.columns.prediction.iter().chain(&self.columns.score).map(&index));
         wanted.extend(self.layout.segments.iter().map(&index));
         let layout = Layout { time: size.and(self.layout.time), ..self.layout.clone() };
         wanted.extend(layout.time);
-        let mut counted: BTreeMap<Part, (u64, BinaryCounts)> = BTreeMap::new();
+        let mut counted: BTreeMap<Part, (u64, OutcomeCounts)> = BTreeMap::new();
         let mut rows = 0_u64;
         for batch in batches(file, &wanted)? {
             let batch = batch?;
             let parts = parts_of(file, &batch, &layout, size, rows)?;
-            let judged = self.rows(&batch).map_err(|(error, name)| error.within(file.name(), &name, rows + 1))?;
+            let joined =
+                Columns::read(self, &batch).map_err(|(error, name)| error.within(file.name(), &name, rows + 1))?;
             for (part, selected) in parts {
-                let (rows, counts) = counted.entry(part).or_default();
+                let (rows, counts) = counted.entry(part).or_insert_with(|| (0, OutcomeCounts::empty(self.anchors)));
                 *rows += selected.len() as u64;
-                selected.iter().filter_map(|row| judged[*row]).for_each(|judged| counts.add(judged));
+                for joined in selected.iter().filter_map(|row| joined.get(*row)) {
+                    counts.add(self.anchors, joined);
+                }
             }
             rows += batch.num_rows() as u64;
         }
         Ok(counted)
     }
+}
 
-    /// What each row says; none where the true label is missing.
-    fn rows(&self, batch: &RecordBatch) -> Result<Vec<Option<Judged>>, (ColumnError, String)> {
-        let Some(targets) = text(batch, Some(&self.columns.target))? else { return Ok(vec![None; batch.num_rows()]) };
-        let labels = text(batch, self.columns.prediction.as_ref())?;
-        let scores = numbers(batch, self.columns.score.as_ref())?;
-        let is_positive = |label: &str| label == self.args.positive;
-        let rows = (0..batch.num_rows()).map(|row| {
-            let actual = targets.is_valid(row).then(|| is_positive(targets.value(row)))?;
-            let predicted =
-                labels.as_ref().filter(|labels| labels.is_valid(row)).map(|labels| is_positive(labels.value(row)));
-            let score = scores.as_ref().filter(|scores| scores.is_valid(row)).map(|scores| scores.value(row));
-            let score_bin =
-                score.filter(|score| score.is_finite()).zip(self.score).map(|(score, bins)| bins.bin(score));
-            Some(Judged { predicted, actual, score_bin })
-        });
-        Ok(rows.collect())
+/// What the rows of a batch say.
+struct Columns {
+    targets: Option<StringArray>,
+    labels: Option<StringArray>,
+    scores: Option<Float64Array>,
+}
+
+impl Columns {
+    fn read(counting: &Counting<'_>, batch: &RecordBatch) -> Result<Self, (ColumnError, String)> {
+        let PerformanceColumns { prediction, score, target } = counting.columns;
+        let is_regression = counting.task == Task::Regression;
+        let values = if is_regression { prediction } else { score };
+        Ok(Self {
+            targets: text(batch, Some(target))?,
+            labels: if is_regression { None } else { text(batch, prediction.as_ref())? },
+            scores: numbers(batch, values.as_ref())?,
+        })
+    }
+
+    /// None where the true label is missing.
+    fn get(&self, row: usize) -> Option<Joined<'_>> {
+        let text = |array: &'_ StringArray| array.is_valid(row);
+        let actual = self.targets.as_ref().filter(|targets| text(targets))?.value(row);
+        let label = self.labels.as_ref().filter(|labels| text(labels)).map(|labels| labels.value(row));
+        let score = self.scores.as_ref().filter(|scores| scores.is_valid(row)).map(|scores| scores.value(row));
+        Some(Joined { label, score, probabilities: &[], actual })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::bus::{BusSettings, Records, Tail};
 use crate::event::{Alert, AlertState, Fingerprint, RetrainingRequest};
 use crate::model::Metric;
-use crate::performance::estimate;
+use crate::performance::OutcomeCounts;
 use crate::profile::Reference;
 
 /// The checks that come with the program, by file name.
@@ -73,7 +73,10 @@ impl Story {
     }
 
     pub(super) fn opening(&self, reference: &Reference) {
-        let accuracy = reference.whole.outcomes.as_ref().and_then(|outcomes| estimate(Metric::Accuracy, outcomes));
+        let accuracy = reference.whole.outcomes.as_ref().and_then(|outcomes| match outcomes {
+            OutcomeCounts::Binary(binary) => binary.estimate(Metric::Accuracy),
+            _ => None,
+        });
         self.line(&format!(
             "The reference: {} car loans with their outcomes; the model is right in {:.1} % of them.",
             reference.rows,

@@ -12,7 +12,12 @@ pub static TABLE: WindowTable<PerformanceRow> = WindowTable {
     description: "one row per window and metric, over the predictions whose outcome is known",
     rows: |window| &window.performance,
     columns: &[
-        Column::text("metric", "accuracy, precision, recall, f1 or roc_auc", |p| Some(p.metric.name().into())),
+        Column::text(
+            "metric",
+            "accuracy, precision, recall, specificity, f1, roc_auc, average_precision, log_loss or brier; of a regression mae, \
+             mse, rmse, mape, r2 or bias",
+            |p| Some(p.metric.name().into()),
+        ),
         Column::float("value", "the metric in the window", |p| p.value).or_null(),
         Column::float("lower", "lower bound of its confidence interval", |p| p.lower).or_null(),
         Column::float("upper", "upper bound of its confidence interval", |p| p.upper).or_null(),

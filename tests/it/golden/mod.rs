@@ -1,5 +1,6 @@
 //! Agreement with NumPy, SciPy and scikit-learn, whose answers `tests/golden/make.py` has written to files.
 
+mod performance;
 mod raw;
 mod statistics;
 mod tables;
