@@ -44,6 +44,11 @@ bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (r
 	tests/kafka/kafka.sh start "$$folder/kafka"; \
 	"$(CARGO_TARGET_DIR)/release/plimsoll" bench --brokers "$$(cat "$$folder/kafka/bootstrap")" $(ARGS)
 
+.PHONY: quiet
+quiet: ## How often drift is found where there is none, and where there is (ARGS=300: fewer windows)
+	@tests/setup.sh build
+	cargo bench --locked --bench quiet -- $(ARGS)
+
 .PHONY: fmt
 fmt: ## Formats the code
 	cargo fmt

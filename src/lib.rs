@@ -8,7 +8,8 @@
 //! - Vocabulary: [`clock`] (instants, spans, the clock that is passed in), [`model`] (what is monitored and how it is
 //!   judged), [`event`] (what travels on the bus and stands in the tables).
 //! - Pure core, without I/O: [`profile`] (anchors, histograms, moments: mergeable counts), [`drift`] (PSI, KS,
-//!   Jensen–Shannon, the decision), [`quality`] (missing, unseen, out of range, constant), [`performance`] (accuracy to ROC AUC with intervals, decay), [`window`] (panes,
+//!   and twelve other methods, the decision), [`quality`] (missing, unseen, out of range, constant), [`performance`] (metrics with intervals,
+//!   decay, estimates without labels, fairness), [`detector`] (ADWIN and other sequential detectors), [`window`] (panes,
 //!   watermarks, windows and their revisions).
 //! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
 //!   data files), [`state`] (SlateDB), [`query`] (DataFusion over the tables).
@@ -24,6 +25,7 @@ pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod codec;
+pub mod detector;
 pub mod drift;
 pub mod evaluate;
 pub mod event;

@@ -1,5 +1,6 @@
 //! Two-sample Kolmogorov–Smirnov on fine histograms.
 
+use super::OrderedCells;
 use crate::profile::ColumnProfile;
 
 /// Certain bounds of `sup |F − G|` of the two samples.
@@ -18,33 +19,29 @@ pub struct KsBounds {
 /// side has no values.
 #[must_use]
 pub fn ks(reference: &ColumnProfile, current: &ColumnProfile) -> Option<KsBounds> {
-    let reference = cumulative(reference)?;
-    let current = cumulative(current)?;
-    let mut bounds = KsBounds { lower: 0.0, upper: 0.0 };
-    let mut previous = (0.0, 0.0);
-    for (f, g) in reference.into_iter().zip(current) {
-        bounds.lower = bounds.lower.max((f - g).abs());
-        bounds.upper = bounds.upper.max(f - previous.1).max(g - previous.0);
-        previous = (f, g);
-    }
-    Some(bounds)
+    bounds(&OrderedCells::new(reference, current))
 }
 
-/// The distribution function just below the reference's minimum, just below each edge, at its maximum, and at the end.
-fn cumulative(column: &ColumnProfile) -> Option<Vec<f64>> {
-    let n = column.bins.iter().sum::<u64>();
-    if n == 0 {
-        return None;
+/// As [`ks`], over cells.
+pub(super) fn bounds(cells: &OrderedCells) -> Option<KsBounds> {
+    let (reference, current) = cells.totals()?;
+    let (reference, current) = (reference as f64, current as f64);
+    let mut bounds = KsBounds { lower: 0.0, upper: 0.0 };
+    let mut before = (0, 0);
+    for cell in cells.cells() {
+        let after = (before.0 + cell.reference, before.1 + cell.current);
+        let (f, g) = (after.0 as f64 / reference, after.1 as f64 / current);
+        bounds.lower = bounds.lower.max((f - g).abs());
+        // Equal values and values of one side only have no order that could make a larger gap inside.
+        let is_ordered = cell.is_point || cell.reference == 0 || cell.current == 0;
+        let inside = if is_ordered {
+            (f - g).abs()
+        } else {
+            (f - before.1 as f64 / current).max(g - before.0 as f64 / reference)
+        };
+        bounds.upper = bounds.upper.max(inside);
+        before = after;
     }
-    let share = |count: u64| count as f64 / n as f64;
-    let mut points = Vec::with_capacity(column.bins.len() + 2);
-    points.push(share(column.below));
-    let mut count = 0;
-    for bin in &column.bins[..column.bins.len() - 1] {
-        count += bin;
-        points.push(share(count));
-    }
-    points.push(share(n - column.above));
-    points.push(1.0);
-    Some(points)
+    bounds.upper = bounds.upper.max(bounds.lower);
+    Some(bounds)
 }

@@ -1,6 +1,6 @@
 //! What a window's report means: drift, decay, failed checks, and a retraining request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
 use super::root_cause::{decayed_segments, drifted_segments};
 use super::trace::Standing;
-use crate::event::{OffsetRange, QualityRow, Severity, Verdict, WindowReport};
-use crate::model::Model;
+use crate::event::{DriftRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport};
+use crate::model::{Model, Rule};
 use crate::query::Snapshot;
 use crate::runner::RoleError;
 
@@ -110,7 +110,9 @@ impl EvaluateMachine {
 /// Per feature: drifted by any deciding method, judged and fine, or not judged.
 fn drift_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
     let mut verdicts: BTreeMap<&str, Option<bool>> = BTreeMap::new();
-    for row in report.drift.iter().filter(|row| row.decides) {
+    let broken: BTreeSet<&str> =
+        report.quality.iter().filter(|row| explains_drift(row)).map(|row| &*row.feature).collect();
+    for row in report.drift.iter().filter(|row| row.decides && !broken.contains(&*row.feature)) {
         let verdict = verdicts.entry(&row.feature).or_default();
         *verdict = match (*verdict, row.verdict) {
             (_, Verdict::Drift) => Some(true),
@@ -121,10 +123,23 @@ fn drift_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
     verdicts.into_iter().map(|(feature, verdict)| (feature.to_owned(), verdict)).collect()
 }
 
+/// One cause, one alert: values that went missing or are all the same have drifted too, but that is not the news.
+fn explains_drift(row: &QualityRow) -> bool {
+    let breaks_the_column = matches!(row.rule, Rule::MissingRate | Rule::MissingFeature | Rule::Type | Rule::Constant);
+    breaks_the_column && row.verdict == Verdict::Failed
+}
+
+/// And the other way round: a feature that has drifted has values where the reference has none.
+fn is_explained_by_drift(row: &QualityRow, report: &WindowReport) -> bool {
+    let is_soft = matches!(row.rule, Rule::OutOfRangeRate | Rule::UnseenRate);
+    is_soft && report.drifted().any(|drifted| drifted.feature == row.feature)
+}
+
 /// Per feature and rule: failed, kept, or not judged.
 fn quality_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
     let verdict = |row: &QualityRow| match row.verdict {
         Verdict::Insufficient => None,
+        Verdict::Failed if is_explained_by_drift(row, report) => None,
         verdict => Some(verdict == Verdict::Failed),
     };
     report.quality.iter().map(|row| (part_of(row), verdict(row))).collect()
@@ -162,9 +177,15 @@ fn drift_evidence(
         "offsets": offsets,
         "features": rows,
         "segments": drifted_segments(report, snapshot),
-        "worst": rows.iter().max_by(|a, b| a.statistic.unwrap_or(0.0).total_cmp(&b.statistic.unwrap_or(0.0))).map(|row| &row.feature),
+        "worst": rows.iter().max_by(|a, b| excess(a).total_cmp(&excess(b))).map(|row| &row.feature),
     });
     (summary, evidence)
+}
+
+/// How far beyond its threshold a statistic is; methods have units of their own.
+fn excess(row: &DriftRow) -> f64 {
+    let statistic = row.statistic.unwrap_or_default();
+    if row.threshold > 0.0 { statistic / row.threshold } else { statistic }
 }
 
 fn quality_evidence(report: &WindowReport, raised: &Raised, offsets: &[OffsetRange]) -> (String, serde_json::Value) {

@@ -14,7 +14,7 @@ use crate::clock::Span;
 pub struct DriftPolicy {
     /// Methods that decide; the others are reported beside them.
     pub decide: Vec<Method>,
-    /// Practical floor of each method's statistic: smaller effects are never drift.
+    /// Practical floor of each method's effect ([`Method::effect`]): smaller effects are never drift.
     pub floors: BTreeMap<Method, f64>,
     /// False discovery rate over the features of a window, at most; see [`super::Model::false_alarms_per_year`].
     pub alpha: f64,
@@ -55,6 +55,17 @@ pub enum Method {
     Psi,
     Ks,
     JensenShannon,
+    Kl,
+    Hellinger,
+    TotalVariation,
+    Wasserstein,
+    ChiSquare,
+    GTest,
+    CramerVonMises,
+    AndersonDarling,
+    Linf,
+    MeanShift,
+    ProportionZ,
 }
 
 /// How much worse a metric may become.
@@ -88,7 +99,22 @@ pub enum Metric {
 }
 
 impl Method {
-    pub const ALL: [Self; 3] = [Self::Psi, Self::Ks, Self::JensenShannon];
+    pub const ALL: [Self; 14] = [
+        Self::Psi,
+        Self::Ks,
+        Self::JensenShannon,
+        Self::Kl,
+        Self::Hellinger,
+        Self::TotalVariation,
+        Self::Wasserstein,
+        Self::ChiSquare,
+        Self::GTest,
+        Self::CramerVonMises,
+        Self::AndersonDarling,
+        Self::Linf,
+        Self::MeanShift,
+        Self::ProportionZ,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -96,13 +122,67 @@ impl Method {
             Self::Psi => "psi",
             Self::Ks => "ks",
             Self::JensenShannon => "jensen_shannon",
+            Self::Kl => "kl",
+            Self::Hellinger => "hellinger",
+            Self::TotalVariation => "total_variation",
+            Self::Wasserstein => "wasserstein",
+            Self::ChiSquare => "chi_square",
+            Self::GTest => "g_test",
+            Self::CramerVonMises => "cramer_von_mises",
+            Self::AndersonDarling => "anderson_darling",
+            Self::Linf => "linf",
+            Self::MeanShift => "mean_shift",
+            Self::ProportionZ => "proportion_z",
         }
     }
 
-    /// The floor when the configuration names none. 0.1 is the usual "moderate shift" for all three.
+    /// The effect that the method's floor is about. It does not grow with the sample: where the statistic itself does,
+    /// it is the statistic freed of the sample sizes.
+    #[must_use]
+    pub const fn effect(self) -> &'static str {
+        match self {
+            Self::ChiSquare | Self::GTest => "Cohen's w",
+            Self::CramerVonMises => "root mean square gap between the distribution functions",
+            Self::AndersonDarling => "weighted root mean square gap between the distribution functions",
+            Self::MeanShift => "difference of the means in standard deviations of the reference",
+            Self::ProportionZ => "difference of the proportions",
+            _ => "statistic",
+        }
+    }
+
+    /// The floor of the effect when the configuration names none.
+    ///
+    /// 0.1 is the usual "moderate shift" of the distances (Siddiqi 2006 for PSI, Evidently and Azure for the others).
+    /// 0.3 is Cohen's (1988) medium w, whose square is about PSI; 0.2 his small difference of means. The weighted gap
+    /// is about twice the unweighted one.
     #[must_use]
     pub const fn default_floor(self) -> f64 {
-        0.1
+        match self {
+            Self::ChiSquare | Self::GTest => 0.3,
+            Self::AndersonDarling | Self::MeanShift => 0.2,
+            _ => 0.1,
+        }
+    }
+
+    /// The value that the effect never exceeds; none for those without bound.
+    #[must_use]
+    pub const fn largest_effect(self) -> Option<f64> {
+        match self {
+            Self::Ks
+            | Self::JensenShannon
+            | Self::Hellinger
+            | Self::TotalVariation
+            | Self::CramerVonMises
+            | Self::Linf
+            | Self::ProportionZ => Some(1.0),
+            Self::Psi
+            | Self::Kl
+            | Self::Wasserstein
+            | Self::ChiSquare
+            | Self::GTest
+            | Self::AndersonDarling
+            | Self::MeanShift => None,
+        }
     }
 }
 

@@ -107,9 +107,8 @@ fn quality_floor(node: &Node, rule: Rule) -> Result<f64, String> {
 
 fn floor(node: &Node, method: Method) -> Result<f64, String> {
     let floor = values::above_zero(node)?;
-    // PSI has no upper bound; the other two never exceed one.
-    if method != Method::Psi && floor >= 1.0 {
-        return Err(format!("{floor} can never be reached: {method} lies from 0 to 1"));
+    if let Some(largest) = method.largest_effect().filter(|largest| floor >= *largest) {
+        return Err(format!("{floor} can never be reached: the {} of {method} is at most {largest}", method.effect()));
     }
     Ok(floor)
 }

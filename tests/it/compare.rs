@@ -29,11 +29,11 @@ fn column<'a>(answer: &'a Value, name: &str) -> &'a Value {
     column
 }
 
-/// `group,amount,label,truth`; `wrong` of a hundred predictions are, and amounts are higher by `shift`.
-fn csv(rows: usize, shift: f64, wrong: usize) -> String {
+/// `group,amount,label,truth`; `wrong` of a hundred predictions are, and amounts are `factor` times what they were.
+fn csv(rows: usize, factor: f64, wrong: usize) -> String {
     let mut text = "group,amount,label,truth\n".to_owned();
     for row in 0..rows {
-        let amount = shift + f64::from(u32::try_from(row * 37 % 1_000).unwrap());
+        let amount = factor * f64::from(u32::try_from(row * 37 % 1_000).unwrap());
         let label = row % 2;
         let truth = if row * 7 % 100 < wrong { 1 - label } else { label };
         text.push_str(&format!("{},{amount},{label},{truth}\n", ["a", "b"][row / 2 % 2]));
@@ -57,7 +57,8 @@ fn a_data_set_does_not_differ_from_itself() {
 
 #[test]
 fn each_window_of_a_file_has_the_statistics_of_the_golden_file() {
-    let arguments = ["--ignore", "id", "--time", "timestamp", "--window", "28d", "--format", "json"];
+    let arguments =
+        ["--ignore", "id", "--ignore", "repaid", "--time", "timestamp", "--window", "28d", "--format", "json"];
     let (answer, code) = answer(&compare(&data_file(REFERENCE), &data_file(PRODUCTION), &arguments));
     assert_eq!((code, &answer["verdict"]), (1, &"drift".into()));
     let golden: Value = serde_json::from_str(include_str!("../golden/car_loan.json")).unwrap();
@@ -89,8 +90,8 @@ fn each_window_of_a_file_has_the_statistics_of_the_golden_file() {
 fn worse_predictions_are_decay_and_each_segment_is_judged_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
-    std::fs::write(&reference, csv(4_000, 0.0, 10)).unwrap();
-    std::fs::write(&current, csv(4_000, 0.0, 30)).unwrap();
+    std::fs::write(&reference, csv(4_000, 1.0, 10)).unwrap();
+    std::fs::write(&current, csv(4_000, 1.0, 30)).unwrap();
     let roles = ["--prediction", "label", "--target", "truth", "--segment", "group", "--format", "json"];
     let (answer, code) = answer(&compare(&reference, &current, &roles));
     assert_eq!((code, &answer["verdict"]), (1, &"decay".into()), "{answer}");
@@ -107,8 +108,8 @@ fn worse_predictions_are_decay_and_each_segment_is_judged_by_itself() {
 fn columns_that_come_and_go_and_change_their_type_fail_the_data() {
     let folder = tempfile::tempdir().unwrap();
     let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
-    std::fs::write(&reference, csv(1_000, 0.0, 10)).unwrap();
-    let changed = csv(1_000, 0.0, 10).replace("group,amount,label", "group,amount,kind");
+    std::fs::write(&reference, csv(1_000, 1.0, 10)).unwrap();
+    let changed = csv(1_000, 1.0, 10).replace("group,amount,label", "group,amount,kind");
     let changed: Vec<String> = changed.lines().map(|line| line.replacen(".5", "", 1)).collect();
     let with_text = changed.join("\n").replace("a,37,", "a,much,");
     std::fs::write(&current, with_text).unwrap();
@@ -125,8 +126,8 @@ fn columns_that_come_and_go_and_change_their_type_fail_the_data() {
 fn people_read_the_same_verdict_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
     let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
-    std::fs::write(&reference, csv(2_000, 0.0, 10)).unwrap();
-    std::fs::write(&current, csv(2_000, 300.0, 10)).unwrap();
+    std::fs::write(&reference, csv(2_000, 1.0, 10)).unwrap();
+    std::fs::write(&current, csv(2_000, 0.5, 10)).unwrap();
     for (format, row) in [
         ("text", "amount  numeric      drift"),
         ("markdown", "| amount | numeric | drift | psi |"),
@@ -146,13 +147,14 @@ fn people_read_the_same_verdict_in_every_format() {
 fn what_cannot_be_compared_is_wrong_usage_and_no_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("reference.csv");
-    std::fs::write(&file, csv(100, 0.0, 10)).unwrap();
+    std::fs::write(&file, csv(100, 1.0, 10)).unwrap();
     let nowhere = folder.path().join("nowhere.csv");
     for (current, arguments, said) in [
         (&nowhere, &[][..], "does not exist"),
         (&file, &["--target", "thruth"], "has no column 'thruth'; its columns are group, amount, label, truth"),
         (&file, &["--window", "7d"], "--time"),
         (&file, &["--decide", "magic"], "psi"),
+        (&file, &["--preset", "magic"], "evidently, nannyml, sagemaker, azure, vertex"),
         (&file, &["--alpha", "2"], "between 0 and 1"),
     ] {
         let output = compare(&file, current, arguments);
@@ -160,5 +162,73 @@ fn what_cannot_be_compared_is_wrong_usage_and_no_verdict() {
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains(said), "{error}");
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn classes_and_values_have_the_metrics_of_their_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    let csv = |wrong: usize, error: f64| {
+        let mut text = "x,class,guess,value,estimate\n".to_owned();
+        for row in 0..3_000_usize {
+            let class = ["red", "green", "blue"][row % 3];
+            let guess = if row * 7 % 100 < wrong { "red" } else { class };
+            let value = f64::from(u32::try_from(row % 50).unwrap());
+            let estimate = if row % 2 == 0 { value + error } else { value - error };
+            text.push_str(&format!("{},{class},{guess},{value},{estimate}\n", row % 10));
+        }
+        text
+    };
+    std::fs::write(&reference, csv(10, 1.0)).unwrap();
+    std::fs::write(&current, csv(40, 2.0)).unwrap();
+    let only = ["--ignore", "x", "--format", "json"];
+    let classes = ["--task", "multiclass", "--prediction", "guess", "--target", "class"];
+    let (found, code) = answer(&compare(&reference, &current, &[&only[..], &classes].concat()));
+    assert_eq!((code, &found["performance"]["accuracy"]["verdict"]), (1, &"decay".into()), "{found}");
+    let metric = |name: &str, side: &str| found["performance"][name][side].as_f64().unwrap();
+    // 40 of 100 guesses are red, of which a third is right by chance.
+    assert!((metric("accuracy", "current") - (0.6 + 0.4 / 3.0)).abs() < 0.01, "{found}");
+    // Every red one is found, and 60 % of the others.
+    assert!((metric("recall", "current") - (1.0 + 0.6 + 0.6) / 3.0).abs() < 0.01, "{found}");
+
+    let values = ["--task", "regression", "--prediction", "estimate", "--target", "value"];
+    let (found, code) = answer(&compare(&reference, &current, &[&only[..], &values].concat()));
+    assert_eq!((code, &found["performance"]["mae"]["verdict"]), (1, &"decay".into()), "{found}");
+    let metric = |name: &str, side: &str| found["performance"][name][side].as_f64().unwrap();
+    for (name, reference, current) in [("mae", 1.0, 2.0), ("mse", 1.0, 4.0), ("rmse", 1.0, 2.0), ("bias", 0.0, 0.0)] {
+        assert!((metric(name, "reference") - reference).abs() < 1e-9, "{name}: {found}");
+        assert!((metric(name, "current") - current).abs() < 1e-9, "{name}: {found}");
+    }
+}
+
+#[test]
+fn a_preset_decides_with_the_other_tools_method_and_threshold() {
+    let (reference, current) = (data_file(REFERENCE), data_file(PRODUCTION));
+    for (preset, numeric, categorical, threshold) in [
+        ("evidently", "wasserstein", "jensen_shannon", Some(0.1)),
+        ("sagemaker", "ks", "linf", Some(0.1)),
+        ("azure", "wasserstein", "jensen_shannon", Some(0.1)),
+        ("vertex", "jensen_shannon", "linf", Some(0.3)),
+        ("nannyml", "jensen_shannon", "jensen_shannon", None),
+    ] {
+        let arguments = ["--ignore", "id", "--ignore", "repaid", "--preset", preset, "--format", "json"];
+        let (answer, _) = answer(&compare(&reference, &current, &arguments));
+        for (name, method) in [("car_value", numeric), ("salary_range", categorical)] {
+            let methods = column(&answer, name)["methods"].as_object().unwrap();
+            let deciding: Vec<&String> =
+                methods.iter().filter(|(_, row)| row["decides"] == true).map(|(name, _)| name).collect();
+            assert_eq!(deciding, [method], "{preset}");
+            let row = &methods[method];
+            if let Some(threshold) = threshold {
+                assert_eq!(row["threshold"], threshold, "{preset}: {row}");
+            } else {
+                // Three deviations above the mean of ten chunks of undrifted rows.
+                assert!((0.005..0.1).contains(&row["threshold"].as_f64().unwrap()), "{row}");
+            }
+            assert_eq!(column(&answer, name)["verdict"], row["verdict"], "{preset}");
+        }
+        // Half of production has values that are 1.8 PSI away.
+        assert_eq!(column(&answer, "car_value")["verdict"] == "drift", preset != "vertex", "{preset}: {answer}");
     }
 }

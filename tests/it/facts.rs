@@ -20,7 +20,9 @@ const TABLES: [(&str, &str); 4] = [
 /// The facts of a settled service.
 pub fn facts(service: &Service) -> Facts {
     let rows = |table: &str, columns: &str| {
-        let found = service.sql(&format!("SELECT {KEYS}, {columns} FROM {table}"));
+        // The shift of the mean is computed from sums of floating-point numbers.
+        let counted = if table == "drift" { "WHERE method <> 'mean_shift'" } else { "" };
+        let found = service.sql(&format!("SELECT {KEYS}, {columns} FROM {table} {counted}"));
         let mut rows: Vec<String> = found.iter().map(ToString::to_string).collect();
         rows.sort_unstable();
         rows

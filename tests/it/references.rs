@@ -136,7 +136,8 @@ fn a_small_csv_file_is_a_reference() {
     });
     let verdict = |feature: &str| verdicts.iter().find(|row| row["feature"] == feature).unwrap();
     assert_eq!(verdict("amount")["verdict"], "drift", "{verdicts:?}");
-    assert_eq!(verdict("colour")["verdict"], "ok", "{verdicts:?}");
+    // A hundred rows are too few to be sure, at one false alarm in ten years, that nothing has changed.
+    assert_eq!(verdict("colour")["verdict"], "insufficient", "{verdicts:?}");
     assert_eq!(verdict("colour")["n_reference"], 100);
     service.terminate();
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::drift::Preset;
 use crate::model::{Method, Task, WindowSize};
 
 /// Compare two data sets: drift, data quality and performance, without a broker.
@@ -57,6 +58,10 @@ pub struct CompareArgs {
     /// Column to leave out, such as an id; may be repeated
     #[arg(long, value_name = "COLUMN")]
     pub ignore: Vec<String>,
+
+    /// Choose test and threshold of each column as another tool does: evidently, nannyml, sagemaker, azure or vertex
+    #[arg(long, value_name = "TOOL", value_parser = preset, conflicts_with_all = ["decide", "floor"])]
+    pub preset: Option<Preset>,
 
     /// Method that decides on drift; may be repeated [default: psi]
     #[arg(long, value_name = "METHOD", value_parser = method)]
@@ -114,6 +119,10 @@ impl From<TaskName> for Task {
 
 fn method(text: &str) -> Result<Method, String> {
     text.parse().map_err(|()| format!("write one of {}", Method::ALL.map(Method::name).join(", ")))
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    text.parse().map_err(|()| format!("write one of {}", Preset::ALL.map(Preset::name).join(", ")))
 }
 
 fn floor(text: &str) -> Result<(Method, f64), String> {

@@ -5,6 +5,7 @@ mod json;
 mod layout;
 mod loaded;
 mod performance;
+mod preset;
 mod print;
 mod read;
 mod report;
@@ -64,6 +65,7 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
             min_samples: args.min_samples,
             ..DriftPolicy::default()
         },
+        preset: args.preset,
         quality: QualityPolicy { alpha: args.alpha, min_samples: args.min_samples, ..QualityPolicy::default() },
     };
     let parts = report::judge(&layout, &policies, &side, &found, &mut performance);

@@ -15,6 +15,8 @@ use crate::model::{FeatureKind, WindowSize};
 use crate::profile::{Anchors, ColumnAnchors, ColumnProfile, Profile, ValueAnchors, Values};
 
 const BATCH_ROWS: usize = 65_536;
+/// NannyML's threshold is a matter of how the reference's tenths differ.
+const CHUNKS: usize = 10;
 /// Values of the reference that are held at a time, in bytes; sorting a column takes its size once more.
 const BUDGET: u64 = 384 << 20;
 /// What a value takes while it is held.
@@ -29,6 +31,8 @@ pub(super) struct ReferenceSide {
     pub(super) columns: Vec<ComparedColumn>,
     pub(super) whole: Profile,
     pub(super) segments: BTreeMap<String, Profile>,
+    /// Equal pieces of the whole, one after the other.
+    pub(super) chunks: Vec<Profile>,
     /// Columns that cannot be compared, and why.
     pub(super) refused: Vec<(String, FeatureKind, String)>,
 }
@@ -58,6 +62,7 @@ pub(super) fn read_reference(file: &DataFile, layout: &Layout, bar: &ProgressBar
         columns: Vec::new(),
         whole: Profile::default(),
         segments: by_segment.keys().map(|segment| (segment.clone(), Profile::default())).collect(),
+        chunks: vec![Profile::default(); CHUNKS],
         refused: Vec::new(),
     };
     let mut left = &layout.compared[..];
@@ -88,6 +93,12 @@ impl ReferenceSide {
             Err(why) => return self.refused.push((name, column.kind, why)),
         };
         self.whole.columns.push(loaded.count(&values, None));
+        let rows: Vec<u32> = (0..u32::try_from(loaded.rows()).unwrap_or(u32::MAX)).collect();
+        let length = rows.len().div_ceil(CHUNKS).max(1);
+        for (chunk, rows) in self.chunks.iter_mut().zip(rows.chunks(length)) {
+            chunk.predictions = rows.len() as u64;
+            chunk.columns.push(loaded.count(&values, Some(rows)));
+        }
         for (segment, rows) in by_segment {
             let profile = self.segments.entry(segment.clone()).or_default();
             profile.columns.push(loaded.count(&values, Some(rows)));

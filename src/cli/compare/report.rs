@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::drift;
+use crate::drift::{self, Preset};
 use crate::event::{DriftRow, PerformanceRow, QualityRow, Verdict};
 use crate::model::{DriftPolicy, FeatureKind, QualityPolicy, Rule, WindowSize};
 use crate::quality;
 
 use super::layout::Layout;
+use super::preset;
 use super::read::{CurrentSide, Part, ReferenceSide};
 
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub(super) struct ColumnReport {
 pub(super) struct Policies {
     pub(super) drift: DriftPolicy,
     pub(super) quality: QualityPolicy,
+    pub(super) preset: Option<Preset>,
 }
 
 impl Comparison {
@@ -73,6 +75,9 @@ pub(super) fn judge(
         let (mut drift_rows, mut quality_rows) = (Vec::new(), Vec::new());
         if let Some(normal) = normal {
             drift_rows = drift::judge(&policies.drift, &reference.anchors, normal, profile);
+            if let Some(preset) = policies.preset {
+                preset::apply(preset, policies, reference, normal, profile, &mut drift_rows);
+            }
             quality_rows = quality::judge(&policies.quality, &BTreeMap::new(), &reference.anchors, normal, profile);
         }
         let mut columns: Vec<ColumnReport> = Vec::new();

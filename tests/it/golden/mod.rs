@@ -1,5 +1,7 @@
 //! Agreement with NumPy, SciPy and scikit-learn, whose answers `tests/golden/make.py` has written to files.
 
+mod detectors;
+mod drift;
 mod performance;
 mod raw;
 mod statistics;
