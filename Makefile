@@ -54,9 +54,13 @@ fmt: ## Formats the code
 	cargo fmt
 
 .PHONY: golden
-golden: ## Computes the expected statistics of the tests anew with NumPy, SciPy and scikit-learn
+golden: ## Computes the expected results of the tests anew with NumPy, SciPy, scikit-learn, Fairlearn, NannyML and River
 	@CI=true tests/setup.sh golden
 	"$(CACHE)/golden-venv/bin/python" tests/golden/make.py
+	"$(CACHE)/golden-venv/bin/python" tests/golden/drift.py
+	"$(CACHE)/golden-venv/bin/python" tests/golden/quality.py
+	"$(CACHE)/golden-performance-venv/bin/python" tests/golden/performance.py
+	"$(CACHE)/golden-river-venv/bin/python" tests/golden/detectors.py
 
 .PHONY: kafka-start kafka-stop
 kafka-start: ## Starts the tests' Kafka in data/kafka on 127.0.0.1:9092, for trying things out
@@ -67,4 +71,4 @@ kafka-stop: ## Stops it
 
 .PHONY: clean-tools
 clean-tools: ## Removes the tests' Kafka and Python environments from the cache
-	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)/golden-venv"
+	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)"/golden-*venv

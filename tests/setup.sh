@@ -3,7 +3,7 @@
 #
 #   setup.sh build     a C toolchain, for the native libraries that are built from source
 #   setup.sh test      also rustfmt and clippy, Java and Maven (a real Kafka), a Python environment
-#   setup.sh golden    only the Python environment of tests/golden
+#   setup.sh golden    only the Python environments of tests/golden
 #
 # As root on Debian it installs packages; otherwise it says in one line what to install. What only some tests need
 # may be missing (they are then reported as skipped), unless CI=true.
@@ -95,6 +95,10 @@ case "${1:-}" in
     python_environment venv "$here/requirements.txt"
     kafka
     ;;
-  golden) python_environment golden-venv "$here/golden/requirements.txt" ;;
+  golden)
+    python_environment golden-venv "$here/golden/requirements.txt"
+    python_environment golden-river-venv "$here/golden/requirements-river.txt"
+    python_environment golden-performance-venv "$here/golden/requirements-performance.txt"
+    ;;
   *) fail "usage: setup.sh build | test | golden" ;;
 esac

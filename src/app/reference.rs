@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use arrow::array::{Array, Int64Array};
+use arrow::array::{Array, Float64Array, Int64Array};
 
 use super::ReferenceError;
 use crate::clock::Timestamp;
-use crate::codec::files::{Dataset, FeatureColumn};
-use crate::model::{FeatureKind, Model};
+use crate::codec::files::{Dataset, DatasetBatch, FeatureColumn};
+use crate::model::{FeatureKind, Model, Task};
 use crate::profile::{Reference, ReferenceBuilder, Values, decode};
 
 /// What `plimsoll reference build` writes ends in this.
@@ -31,8 +31,9 @@ pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> 
     for batch in dataset.batches()? {
         let batch = batch?;
         let mut values: Vec<Values<'_>> = batch.features.iter().map(values_of).collect();
+        let predicted = predicted_values(model, &batch);
         values.push(batch.label.as_ref().map_or(Values::Absent, Values::categorical));
-        values.push(batch.score.as_ref().map_or(Values::Absent, Values::numeric));
+        values.push(predicted.as_ref().map_or(Values::Absent, Values::numeric));
         let times = batch.time.as_ref().map(times_of).unwrap_or_default();
         builder.add(batch.rows(), &values, batch.outcome.as_ref(), &times);
     }
@@ -40,6 +41,13 @@ pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> 
         return Err(ReferenceError::Empty { path: dataset.file().name().to_owned() });
     }
     Ok(builder.max_segments(max_segments).build(0))
+}
+
+/// Scores, or of a regression the predicted values, which may stand in the label's column.
+fn predicted_values(model: &Model, batch: &DatasetBatch) -> Option<Float64Array> {
+    let labels = batch.label.as_ref().filter(|_| model.task == Task::Regression);
+    let parsed = || labels.map(|labels| labels.iter().map(|label| label?.trim().parse::<f64>().ok()).collect());
+    batch.score.clone().or_else(parsed)
 }
 
 fn values_of(column: &FeatureColumn) -> Values<'_> {

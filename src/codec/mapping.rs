@@ -225,6 +225,7 @@ fn read_prediction_object(
         match name.as_ref() {
             "label" => event.label = Scalar::from(value).label(Path::Field("prediction.label"), &mut event.text)?,
             "score" => event.score = Scalar::from(value).number(Path::Field("prediction.score"))?,
+            "value" => event.score = Scalar::from(value).number(Path::Field("prediction.value"))?,
             "scores" => scores = Some(value),
             _ => event.unknown += 1,
         }

@@ -80,6 +80,15 @@ impl Prediction {
         Ok(())
     }
 
+    /// What a regression predicts is a number, under whichever name it came.
+    pub(super) fn take_label_as_value(&mut self) -> Result<(), Fault> {
+        let Some(label) = self.label.take().filter(|_| self.score.is_none()) else { return Ok(()) };
+        let value = self.text.get(label).trim().parse::<f64>().ok().filter(|value| value.is_finite());
+        let not_a_number = || Fault::wrong_type(Path::Field("prediction"), "a number", "a label");
+        self.score = Some(value.ok_or_else(not_a_number)?);
+        Ok(())
+    }
+
     pub(super) fn set_feature(
         &mut self,
         schema: &FeatureSchema,

@@ -50,6 +50,8 @@ pub struct PredictionDecoder {
 #[derive(Debug)]
 struct ModelState {
     features: Features,
+    /// What it predicts are numbers.
+    is_regression: bool,
     positive: Option<String>,
     mapping: Option<MappedPrediction>,
     columns: PredictionColumns,
@@ -121,6 +123,9 @@ impl PredictionDecoder {
         let model = self.read_event(&mut reader, payload);
         self.tape = reader.into_tape();
         let model = model?;
+        if self.models[model].is_regression {
+            self.event.take_label_as_value()?;
+        }
         let (id, time) = self.event.complete(record.timestamp)?;
         Ok((model, id, time))
     }
@@ -205,6 +210,7 @@ impl ModelState {
         Self {
             columns: PredictionColumns::new(&features.schema),
             features,
+            is_regression: model.task == Task::Regression,
             positive: model.positive.filter(|_| model.task == Task::Binary),
             mapping: (!model.mapping.is_default()).then(|| MappedPrediction::new(&model.mapping)),
         }
@@ -278,6 +284,7 @@ fn read_prediction(reader: &mut Reader<'_>, event: &mut Prediction) -> Result<Op
         match name {
             "label" => event.label = reader.scalar()?.label(Path::Field("prediction.label"), &mut event.text)?,
             "score" => event.score = reader.scalar()?.number(Path::Field("prediction.score"))?,
+            "value" => event.score = reader.scalar()?.number(Path::Field("prediction.value"))?,
             "scores" => {
                 scores = Some(reader.position()?);
                 reader.skip()?;

@@ -197,7 +197,11 @@ impl ReferenceBuilder {
 
     /// Fits the anchors and counts every row in them.
     #[must_use]
-    pub fn build(self, epoch: u32) -> Reference {
+    pub fn build(mut self, epoch: u32) -> Reference {
+        if self.task == Task::Regression {
+            // It predicts values, which are in the score's column.
+            self.columns.retain(|(name, _)| name != LABEL_COLUMN);
+        }
         let mut anchors = Anchors {
             epoch,
             columns: self

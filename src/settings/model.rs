@@ -58,7 +58,7 @@ pub(super) fn models(root: &Section<'_>, problems: &mut Problems) -> Vec<Model> 
 fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     section.reject_unknown(&KEYS, problems);
     section.require("name", "write the name that events carry in \"model\"", problems);
-    section.require("task", "write \"binary\"", problems);
+    section.require("task", "write \"binary\", \"multiclass\" or \"regression\"", problems);
     section.require("reference", REFERENCE_ADVICE, problems);
 
     let name = section.value("name", problems, values::text).unwrap_or_default();
@@ -97,10 +97,9 @@ fn set<T>(field: &mut T, value: Option<T>) {
 fn task(node: &Node) -> Result<Task, String> {
     match values::text(node)?.as_str() {
         "binary" => Ok(Task::Binary),
-        later @ ("multiclass" | "regression") => {
-            Err(format!("'{later}' is not available in this version: write \"binary\""))
-        }
-        other => Err(format!("'{other}' is not a task: write \"binary\"")),
+        "multiclass" => Ok(Task::Multiclass),
+        "regression" => Ok(Task::Regression),
+        other => Err(format!("'{other}' is not a task: write \"binary\", \"multiclass\" or \"regression\"")),
     }
 }
 

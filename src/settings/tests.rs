@@ -214,7 +214,7 @@ partitions = 0
 url = "ftp://host"
 [[model]]
 name = "a"
-task = "regression"
+task = "ranking"
 panes = "7x"
 windows = ["1d", "soon"]
 reference = { trailing = "7d" }
@@ -229,7 +229,7 @@ reference = { first = 1 }
         "p.toml:3: kafka.brokers: 'embeded' names no brokers",
         "p.toml:4: kafka.partitions: 0 is too small",
         "p.toml:6: state.url: 'ftp://host' is not a place for state",
-        "p.toml:9: model[0].task: 'regression' is not available in this version",
+        "p.toml:9: model[0].task: 'ranking' is not a task: write",
         "p.toml:10: model[0].panes: '7x' is not a duration: write",
         "p.toml:11: model[0].windows[1]: 'soon' is not a duration",
         "p.toml:12: model[0].reference.trailing: is not available in this version",

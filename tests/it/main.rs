@@ -28,3 +28,4 @@ mod references;
 mod small;
 mod smtp;
 mod support;
+mod tasks;
