@@ -101,6 +101,18 @@ pub struct PerformanceRow {
     pub lower: Option<f64>,
     pub upper: Option<f64>,
     pub reference: Option<f64>,
+    /// What was expected of the predictions before outcomes came, with its confidence interval.
+    #[serde(default)]
+    pub estimated: Option<f64>,
+    #[serde(default)]
+    pub estimated_lower: Option<f64>,
+    #[serde(default)]
+    pub estimated_upper: Option<f64>,
+    /// Realised minus estimated: what a change of the inputs does not explain.
+    #[serde(default)]
+    pub residual: Option<f64>,
+    #[serde(default)]
+    pub residual_p_value: Option<f64>,
     pub n: u64,
     pub verdict: Verdict,
     pub detail: Option<String>,

@@ -24,6 +24,8 @@ pub struct Measured<'a> {
     /// None when the reference has no outcomes.
     pub reference: Option<&'a OutcomeCounts>,
     pub current: &'a OutcomeCounts,
+    /// What was expected without outcomes.
+    pub estimates: &'a [(Metric, Estimate)],
 }
 
 /// Every metric of the task beside the reference, in the order of [`Metric::ALL`].
@@ -34,11 +36,15 @@ pub struct Measured<'a> {
 /// side is undefined.
 #[must_use]
 pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Maturity) -> Vec<PerformanceRow> {
-    let Measured { task, anchors, reference, current } = measured;
+    let Measured { task, anchors, reference, current, estimates } = measured;
     Metric::of(task)
         .map(|metric| {
             let current = current.estimate(metric, anchors);
             let reference = reference.and_then(|counts| counts.estimate(metric, anchors));
+            let estimated = estimates.iter().find(|(of, _)| *of == metric).map(|(_, estimate)| *estimate);
+            // Labels that are missing may be those of other cases: only a mature window is compared with its estimate.
+            let is_mature = maturity.is_final || maturity.coverage >= policy.min_coverage;
+            let residual = current.zip(estimated).filter(|_| is_mature);
             let (verdict, detail) = verdict(policy, metric, reference, current, maturity);
             PerformanceRow {
                 metric,
@@ -46,6 +52,11 @@ pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Matur
                 lower: current.map(|estimate| estimate.lower),
                 upper: current.map(|estimate| estimate.upper),
                 reference: reference.map(|estimate| estimate.value),
+                estimated: estimated.map(|estimate| estimate.value),
+                estimated_lower: estimated.map(|estimate| estimate.lower),
+                estimated_upper: estimated.map(|estimate| estimate.upper),
+                residual: residual.map(|(current, estimated)| current.value - estimated.value),
+                residual_p_value: residual.map(|(current, estimated)| residual_p_value(current, estimated)),
                 n: current.map_or(0, |estimate| estimate.n),
                 verdict,
                 detail,
@@ -84,6 +95,12 @@ fn verdict(
     let worsening = metric.worsening(reference.value, current.value);
     let decayed = worsening >= tolerated && p_value(worsening, reference, current) < policy.alpha;
     (if decayed { Verdict::Decay } else { Verdict::Ok }, None)
+}
+
+/// Two-sided p-value of "realised is what was estimated"; the estimate's error is that of this very difference.
+fn residual_p_value(current: Estimate, estimated: Estimate) -> f64 {
+    let z = (current.value - estimated.value) / estimated.standard_error;
+    (2.0 * Normal::standard().sf(z.abs())).clamp(0.0, 1.0)
 }
 
 /// One-sided p-value of "current is not worse than reference", by the normal approximation.

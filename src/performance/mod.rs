@@ -12,6 +12,7 @@ mod cbpe;
 mod counts;
 mod decay;
 mod dle;
+mod estimator;
 mod exact_sum;
 mod fairness;
 mod interval;
@@ -35,6 +36,7 @@ pub use cbpe::{BinProbabilities, EstimatedPerformance, PredictedScores, estimate
 pub use counts::{BinaryCounts, Judged};
 pub use decay::{Maturity, Measured, judge};
 pub use dle::{DirectLossEstimator, EstimatedLoss, LossByPrediction};
+pub use estimator::{Estimator, Unlabelled};
 pub use exact_sum::ExactSum;
 pub use fairness::{Disparity, Fairness, GroupRates, Rate, Undefined, WorstGroup, fairness};
 pub use metrics::{Estimate, estimate, wilson};

@@ -30,7 +30,11 @@ fn judged(
     };
     let (reference, current) = (reference.map(outcomes), outcomes(current));
     let anchors = OutcomeAnchors::Binary { positive: "1", scores: None };
-    judge(policy, Measured { task: Task::Binary, anchors, reference: reference.as_ref(), current: &current }, maturity)
+    judge(
+        policy,
+        Measured { task: Task::Binary, anchors, reference: reference.as_ref(), current: &current, estimates: &[] },
+        maturity,
+    )
 }
 
 const COMPLETE: Maturity = Maturity { coverage: 1.0, is_final: false };

@@ -16,11 +16,13 @@ const COARSE_BINS: u32 = 10;
 const MAX_CATEGORIES: usize = 1_000;
 
 /// The bins of a model's columns: its features, then the predicted label and score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Anchors {
     /// Counts of different epochs cannot be merged.
     pub epoch: u32,
     pub columns: Vec<ColumnAnchors>,
+    /// The label of a binary model whose probability the score is.
+    pub positive: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 
 mod anchors;
 mod column;
+mod counting;
 mod edges;
 mod encode;
 mod latency;
@@ -14,6 +15,8 @@ mod reference;
 mod rows;
 
 use serde::{Deserialize, Serialize};
+
+use crate::performance::PredictedScores;
 
 pub use anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
 pub use column::{ColumnProfile, Moments};
@@ -38,6 +41,8 @@ pub struct Profile {
     pub errors: u64,
     pub columns: Vec<ColumnProfile>,
     pub latency: LatencyHistogram,
+    /// Predicted labels of a binary model over the bins of its score, for estimates before outcomes come.
+    pub predicted_scores: PredictedScores,
 }
 
 impl Profile {
@@ -48,6 +53,7 @@ impl Profile {
             errors: 0,
             columns: anchors.columns.iter().map(|column| ColumnProfile::empty(&column.values)).collect(),
             latency: LatencyHistogram::default(),
+            predicted_scores: PredictedScores::default(),
         }
     }
 
@@ -65,6 +71,23 @@ impl Profile {
         for (index, (column, profile)) in anchors.columns.iter().zip(&mut self.columns).enumerate() {
             profile.count(&column.values, rows.values(index), selected);
         }
+        self.count_predicted_scores(anchors, rows, selected);
+    }
+
+    fn count_predicted_scores(&mut self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) {
+        let Some(positive) = &anchors.positive else { return };
+        let column = |name| anchors.position(name).map(|index| (&anchors.columns[index].values, rows.values(index)));
+        let (Some((_, Values::Categorical(labels))), Some((ValueAnchors::Numeric(bins), Values::Numeric(scores)))) =
+            (column(LABEL_COLUMN), column(SCORE_COLUMN))
+        else {
+            return;
+        };
+        for &row in selected {
+            let score = scores.get(row).filter(|score| score.is_finite());
+            if let (Some(label), Some(score)) = (labels.get(row), score) {
+                self.predicted_scores.add(bins.bin(score), label == positive);
+            }
+        }
     }
 
     /// Adds the counts of `other`, which must have been counted with the same anchors.
@@ -72,6 +95,7 @@ impl Profile {
         self.predictions += other.predictions;
         self.errors += other.errors;
         self.latency.merge(&other.latency);
+        self.predicted_scores.merge(&other.predicted_scores);
         if self.columns.is_empty() {
             self.columns.clone_from(&other.columns);
             return;

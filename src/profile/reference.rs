@@ -6,11 +6,12 @@ use arrow::array::{Array, BooleanArray, Float64Array, StringArray};
 use serde::{Deserialize, Serialize};
 
 use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
+use super::counting::Counting;
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
 use crate::clock::Timestamp;
 use crate::model::{FeatureKind, FeatureSpec, Model, Task};
-use crate::performance::{Classes, Joined, OutcomeAnchors, OutcomeCounts, OutcomeScale};
+use crate::performance::{Classes, Estimator, OutcomeAnchors, OutcomeCounts, OutcomeScale};
 
 /// What windows are compared with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Reference {
     pub from_stream: bool,
     pub anchors: Anchors,
     pub frame: OutcomeFrame,
+    /// None without outcomes, and of multiclass models, whose probabilities are not known.
+    pub estimator: Option<Estimator>,
     pub whole: ReferencePopulation,
     /// By `feature=value`.
     pub segments: BTreeMap<String, ReferencePopulation>,
@@ -212,17 +215,21 @@ impl ReferenceBuilder {
                     ColumnAnchors { name: name.clone(), values: column.fit(allowed) }
                 })
                 .collect(),
+            positive: (self.task == Task::Binary).then(|| self.positive.clone()),
         };
         anchors.set_limits(&self.specs);
         let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
         let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
         let frame = self.frame();
-        let counting = Counting { builder: &self, anchors: &anchors, frame: &frame, rows: &rows };
+        let (positive, outcomes) = (self.positive.as_str(), self.outcomes.as_slice());
+        let counting = Counting { anchors: &anchors, frame: &frame, positive, rows: &rows, outcomes };
         let everybody: Vec<usize> = (0..self.rows).collect();
         let whole = counting.population(&everybody);
         let by_segment = self.rows_by_segment().into_iter();
         let segments = by_segment.map(|(segment, selected)| (segment, counting.population(&selected))).collect();
+        let estimator = counting.estimator();
         Reference {
+            estimator,
             rows: self.rows as u64,
             times: self.times,
             from_stream: self.from_stream,
@@ -279,47 +286,6 @@ impl ReferenceBuilder {
             }
         }
         segments
-    }
-}
-
-/// Counts populations of the collected rows.
-struct Counting<'a> {
-    builder: &'a ReferenceBuilder,
-    anchors: &'a Anchors,
-    frame: &'a OutcomeFrame,
-    rows: &'a Rows<'a>,
-}
-
-impl Counting<'_> {
-    fn population(&self, selected: &[usize]) -> ReferencePopulation {
-        let mut profile = Profile::empty(self.anchors);
-        profile.count(self.anchors, self.rows, selected);
-        let values = |name: &str| self.anchors.position(name).map(|index| (index, self.rows.values(index)));
-        let (label, score) = (values(LABEL_COLUMN), values(SCORE_COLUMN));
-        let bins = score.as_ref().and_then(|(index, _)| match &self.anchors.columns[*index].values {
-            ValueAnchors::Numeric(anchors) => Some(anchors),
-            ValueAnchors::Categorical(_) => None,
-        });
-        let anchors = match self.frame {
-            OutcomeFrame::Binary => OutcomeAnchors::Binary { positive: &self.builder.positive, scores: bins },
-            OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
-            OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
-        };
-        let mut counts = OutcomeCounts::empty(anchors);
-        for &row in selected {
-            let Some(outcome) = &self.builder.outcomes[row] else { continue };
-            let label = match label {
-                Some((_, Values::Categorical(labels))) => labels.get(row),
-                _ => None,
-            };
-            let score = match score {
-                Some((_, Values::Numeric(scores))) => scores.get(row),
-                _ => None,
-            };
-            counts.add(anchors, Joined { label, score, probabilities: &[], actual: outcome });
-        }
-        let outcomes = (counts.outcomes() > 0).then_some(counts);
-        ReferencePopulation { profile, outcomes }
     }
 }
 

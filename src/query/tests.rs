@@ -57,7 +57,13 @@ fn the_tables_have_the_columns_of_the_design() {
             "{KEYS} feature method statistic lower upper p_value threshold verdict decides n_reference n_current detail"
         )
     );
-    assert_eq!(columns("performance"), format!("{KEYS} metric value lower upper reference n verdict detail"));
+    assert_eq!(
+        columns("performance"),
+        format!(
+            "{KEYS} metric value lower upper reference estimated estimated_lower estimated_upper residual \
+             residual_p_value n verdict detail"
+        )
+    );
     assert_eq!(columns("quality"), format!("{KEYS} feature rule value reference p_value threshold n verdict detail"));
     assert_eq!(
         columns("alerts"),

@@ -3,9 +3,9 @@
 use crate::clock::{Span, Timestamp};
 use crate::drift;
 use crate::event::{FeatureRow, Population, QualityRow, WindowReport, WindowState};
-use crate::model::{DriftPolicy, Model, PerformancePolicy, QualityPolicy, Rule, WindowSize};
-use crate::performance::{self, Maturity, Measured, OutcomeCounts};
-use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, ValueAnchors};
+use crate::model::{DriftPolicy, Metric, Model, PerformancePolicy, QualityPolicy, Rule, WindowSize};
+use crate::performance::{self, Estimate, Maturity, Measured, OutcomeCounts, Unlabelled};
+use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, SCORE_COLUMN, ValueAnchors};
 use crate::quality::{self, Rate};
 
 const YEAR: Span = Span::from_days(365);
@@ -51,6 +51,7 @@ pub fn report(
     let none = OutcomeCounts::empty(anchors);
     let outcomes = outcomes.as_ref().unwrap_or(&none);
     let known = outcomes.outcomes();
+    let estimates = estimates(reference, profile);
     let coverage = if profile.predictions == 0 { 0.0 } else { known as f64 / profile.predictions as f64 };
     let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
@@ -78,10 +79,23 @@ pub fn report(
         quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
         performance: performance::judge(
             &performance_policy,
-            Measured { task: model.task, anchors, reference: normal_outcomes, current: outcomes },
+            Measured {
+                task: model.task,
+                anchors,
+                reference: normal_outcomes,
+                current: outcomes,
+                estimates: &estimates,
+            },
             maturity,
         ),
     }
+}
+
+/// What the reference lets one expect of these predictions before their outcomes come.
+fn estimates(reference: &Reference, profile: &Profile) -> Vec<(Metric, Estimate)> {
+    let score = reference.anchors.position(SCORE_COLUMN).and_then(|index| profile.columns.get(index));
+    let (Some(estimator), Some(score)) = (&reference.estimator, score) else { return Vec::new() };
+    estimator.estimates(Unlabelled { by_label: &profile.predicted_scores, by_score: &score.bins })
 }
 
 fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &Profile, alpha: f64) -> Vec<QualityRow> {

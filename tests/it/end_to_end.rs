@@ -56,6 +56,7 @@ fn story(brokers: Brokers<'_>) {
     assert_books_balance(&service);
     assert_drift_is_found(&tables);
     assert_accuracy_falls(&tables);
+    assert_accuracy_is_estimated(&service);
     assert_one_alert_per_cause(&service);
     assert_one_retraining_request(&service);
 
@@ -123,6 +124,26 @@ fn assert_accuracy_falls(tables: &Tables) {
         }
     }
     assert!(seen.0 >= 3 && seen.1 >= 3, "{seen:?} windows of 28 days before and after");
+}
+
+/// Without its outcomes, each four weeks' accuracy is estimated to within what is tolerated; NumPy's estimates of blocks of
+/// rows are in the golden file of `performance`.
+fn assert_accuracy_is_estimated(service: &Service) {
+    let rows = service.sql(
+        "SELECT window_start, value, estimated, estimated_lower, estimated_upper, residual, residual_p_value, n \
+         FROM performance WHERE metric = 'accuracy' AND window_size = '28d' ORDER BY window_start",
+    );
+    assert!(rows.len() >= 10);
+    for row in &rows {
+        let of = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name}: {row}"));
+        assert!((of("estimated") - of("value") + of("residual")).abs() < 1e-12, "{row}");
+        assert!(of("residual").abs() < 0.015, "{row}");
+        assert!((of("estimated_lower")..of("estimated_upper")).contains(&of("estimated")), "{row}");
+        assert!((0.0..=1.0).contains(&of("residual_p_value")), "{row}");
+    }
+    let after = |row: &&Value| row["window_start"].as_str().unwrap() >= "2019-04-18";
+    let falls = rows.iter().filter(after).all(|row| row["estimated"].as_f64().unwrap() < 0.93);
+    assert!(falls, "the estimate falls with the inputs alone: {rows:#?}");
 }
 
 fn assert_one_alert_per_cause(service: &Service) {

@@ -41,7 +41,7 @@ pub(super) fn judge(
         let coverage = if rows == 0 { 0.0 } else { counts.outcomes() as f64 / rows as f64 };
         // A file is all there is: no more labels will come.
         let maturity = Maturity { coverage, is_final: true };
-        let measured = Measured { task, anchors, reference: normal, current: &counts };
+        let measured = Measured { task, anchors, reference: normal, current: &counts, estimates: &[] };
         (part, performance::judge(&policy, measured, maturity))
     });
     Ok(rows.collect())

@@ -1,0 +1,90 @@
+//! Counts populations of a reference's rows, and what it knows of performance.
+
+use super::anchors::{Anchors, NumericAnchors, ValueAnchors};
+use super::reference::{OutcomeFrame, ReferencePopulation};
+use super::rows::{Rows, Values};
+use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
+use crate::performance::{Estimator, Joined, LossByPrediction, OutcomeAnchors, OutcomeCounts, ScoreBins};
+
+/// The rows of a reference with what they are counted by.
+pub(super) struct Counting<'a> {
+    pub(super) anchors: &'a Anchors,
+    pub(super) frame: &'a OutcomeFrame,
+    pub(super) positive: &'a str,
+    pub(super) rows: &'a Rows<'a>,
+    pub(super) outcomes: &'a [Option<String>],
+}
+
+impl Counting<'_> {
+    pub(super) fn population(&self, selected: &[usize]) -> ReferencePopulation {
+        let mut profile = Profile::empty(self.anchors);
+        profile.count(self.anchors, self.rows, selected);
+        let anchors = self.outcome_anchors();
+        let mut counts = OutcomeCounts::empty(anchors);
+        for joined in selected.iter().filter_map(|row| self.joined(*row)) {
+            counts.add(anchors, joined);
+        }
+        let outcomes = (counts.outcomes() > 0).then_some(counts);
+        ReferencePopulation { profile, outcomes }
+    }
+
+    /// Of all rows; none without outcomes and scores.
+    pub(super) fn estimator(&self) -> Option<Estimator> {
+        let bins = self.score_bins()?;
+        let scored = (0..self.outcomes.len()).filter_map(|row| {
+            let joined = self.joined(row)?;
+            let score = joined.score.filter(|score| score.is_finite())?;
+            Some((bins.bin(score), score, joined.actual))
+        });
+        match self.frame {
+            OutcomeFrame::Binary => {
+                let mut counts = ScoreBins::default();
+                scored.for_each(|(bin, score, actual)| counts.add(bin, score, actual == self.positive));
+                Estimator::binary(&counts, bins.edges().len() + 1)
+            }
+            OutcomeFrame::Regression(_) => {
+                let mut losses = LossByPrediction::default();
+                for (bin, predicted, actual) in scored {
+                    if let Ok(actual) = actual.trim().parse() {
+                        losses.add(bin, predicted, actual);
+                    }
+                }
+                (losses != LossByPrediction::default()).then_some(Estimator::Regression(losses))
+            }
+            OutcomeFrame::Multiclass(_) => None,
+        }
+    }
+
+    fn outcome_anchors(&self) -> OutcomeAnchors<'_> {
+        match self.frame {
+            OutcomeFrame::Binary => OutcomeAnchors::Binary { positive: self.positive, scores: self.score_bins() },
+            OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
+            OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
+        }
+    }
+
+    /// None for a row without an outcome.
+    fn joined(&self, row: usize) -> Option<Joined<'_>> {
+        let actual = self.outcomes[row].as_deref()?;
+        let label = match self.values(LABEL_COLUMN) {
+            Some(Values::Categorical(labels)) => labels.get(row),
+            _ => None,
+        };
+        let score = match self.values(SCORE_COLUMN) {
+            Some(Values::Numeric(scores)) => scores.get(row),
+            _ => None,
+        };
+        Some(Joined { label, score, probabilities: &[], actual })
+    }
+
+    fn score_bins(&self) -> Option<&NumericAnchors> {
+        match &self.anchors.columns[self.anchors.position(SCORE_COLUMN)?].values {
+            ValueAnchors::Numeric(anchors) => Some(anchors),
+            ValueAnchors::Categorical(_) => None,
+        }
+    }
+
+    fn values(&self, name: &str) -> Option<&Values<'_>> {
+        Some(self.rows.values(self.anchors.position(name)?))
+    }
+}
