@@ -36,7 +36,8 @@ impl EvaluateMachine {
 
     fn judge_quality(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
         let cause = Cause { kind: "quality", subject: "", severity: Severity::Warning, windows: model.quality.windows };
-        let raised = self.alerts.note(&cause, report, quality_verdicts(report));
+        let has_drifted = self.alerts.is_told_by_the_whole(&drift_cause(model), report);
+        let raised = self.alerts.note(&cause, report, quality_verdicts(report, has_drifted));
         if self.alerts.is_told_by_the_whole(&cause, report) {
             return Ok(());
         }
@@ -45,7 +46,7 @@ impl EvaluateMachine {
     }
 
     fn judge_drift(&mut self, model: &Model, report: &WindowReport, snapshot: &Snapshot) -> Result<(), RoleError> {
-        let cause = Cause { kind: "drift", subject: "", severity: Severity::Warning, windows: model.drift.windows };
+        let cause = drift_cause(model);
         let raised = self.alerts.note(&cause, report, drift_verdicts(report));
         if self.alerts.is_told_by_the_whole(&cause, report) {
             return Ok(());
@@ -107,6 +108,10 @@ impl EvaluateMachine {
     }
 }
 
+fn drift_cause(model: &Model) -> Cause<'static> {
+    Cause { kind: "drift", subject: "", severity: Severity::Warning, windows: model.drift.windows }
+}
+
 /// Per feature: drifted by any deciding method, judged and fine, or not judged.
 fn drift_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
     let mut verdicts: BTreeMap<&str, Option<bool>> = BTreeMap::new();
@@ -129,17 +134,18 @@ fn explains_drift(row: &QualityRow) -> bool {
     breaks_the_column && row.verdict == Verdict::Failed
 }
 
-/// And the other way round: a feature that has drifted has values where the reference has none.
-fn is_explained_by_drift(row: &QualityRow, report: &WindowReport) -> bool {
+/// And the other way round: a feature that has drifted, here or in the whole population, has values where the reference
+/// has none.
+fn is_explained_by_drift(row: &QualityRow, report: &WindowReport, has_drifted: bool) -> bool {
     let is_soft = matches!(row.rule, Rule::OutOfRangeRate | Rule::UnseenRate);
-    is_soft && report.drifted().any(|drifted| drifted.feature == row.feature)
+    is_soft && (has_drifted || report.drifted().any(|drifted| drifted.feature == row.feature))
 }
 
 /// Per feature and rule: failed, kept, or not judged.
-fn quality_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
+fn quality_verdicts(report: &WindowReport, has_drifted: bool) -> Vec<(String, Option<bool>)> {
     let verdict = |row: &QualityRow| match row.verdict {
         Verdict::Insufficient => None,
-        Verdict::Failed if is_explained_by_drift(row, report) => None,
+        Verdict::Failed if is_explained_by_drift(row, report, has_drifted) => None,
         verdict => Some(verdict == Verdict::Failed),
     };
     report.quality.iter().map(|row| (part_of(row), verdict(row))).collect()
