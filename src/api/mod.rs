@@ -10,6 +10,7 @@ mod events;
 mod exposition;
 mod guard;
 mod health;
+mod large_body;
 mod latest;
 mod metrics;
 mod page;

@@ -13,7 +13,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
-use super::{ApiState, events, exposition, guard, health, metrics, page, problem, sql, tables};
+use super::{ApiState, events, exposition, guard, health, large_body, metrics, page, problem, sql, tables};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,6 +37,7 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state.clone())
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(state.parts.settings.max_body))
+        .layer(from_fn_with_state(state.parts.settings.max_body, large_body::refuse))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(from_fn_with_state(state.clone(), guard::require_token))
         .layer(from_fn_with_state(state.clone(), guard::refuse_other_sites))

@@ -93,7 +93,8 @@ fn a_day(service: &Service) {
     let mut predictions: Vec<Value> = (0..1_440)
         .map(|minute| {
             let mut event = small::prediction(&format!("p{minute}"), minute);
-            event["features"]["amount"] = 9.into();
+            // Larger than usual, but not all the same, which would be a failure of the data.
+            event["features"]["amount"] = (7 + minute % 3).into();
             event
         })
         .collect();
