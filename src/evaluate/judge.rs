@@ -1,4 +1,4 @@
-//! What a window's report means: drift, decay, failed checks, and a retraining request.
+//! What a window's report means: bad data, drift, decay, failed checks, and a retraining request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,7 @@ impl EvaluateMachine {
         self.judge_quality(model, report)?;
         self.judge_drift(model, report, snapshot)?;
         self.judge_decay(model, report, snapshot)?;
+        self.judge_fairness(model, report)?;
         let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();
         for check in checks {
             if check.when == When::Revision || report.revision == 1 {
@@ -102,7 +103,7 @@ impl EvaluateMachine {
     }
 
     /// Where the window's predictions stand in the input.
-    fn offsets(&self, report: &WindowReport) -> Vec<OffsetRange> {
+    pub(super) fn offsets(&self, report: &WindowReport) -> Vec<OffsetRange> {
         let topics = &self.topics.predictions;
         self.panes.offsets(&report.population, report.window_start, report.window_end, topics)
     }

@@ -21,7 +21,7 @@ use crate::profile::{Reference, decode, encode};
 use crate::query::Snapshot;
 use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
 use crate::state::{Store, Write};
-use crate::window::{Frame, PaneKey, PanePartial, PaneRecord, Watermarks, partial_key, report};
+use crate::window::{Contents, Frame, PaneKey, PanePartial, PaneRecord, Watermarks, partial_key, report};
 
 const WATERMARKS: &[u8] = b"meta/watermarks";
 /// How long panes must have stood still, by the wall clock, before event time alone may end them. Outcomes come by way
@@ -90,8 +90,15 @@ impl EvaluateMachine {
             tracing::debug!(pane = %start, source = %partial.source, "counts for a pane beyond the retention");
             return Ok(());
         }
-        if self.panes.put(partial, now)? {
-            self.windows.touch(model, &population, start);
+        if !self.panes.put(partial, now)? {
+            return Ok(());
+        }
+        self.windows.touch(model, &population, start);
+        // The whole population's report speaks of this group, whose pane may come after its own.
+        let is_group = population.segment.as_deref().is_some_and(|segment| model.fairness.group_of(segment).is_some());
+        let whole = Population { segment: None, ..population };
+        if is_group && !self.is_forgotten(model, &whole, start) {
+            self.windows.touch(model, &whole, start);
         }
         Ok(())
     }
@@ -172,7 +179,8 @@ impl EvaluateMachine {
         frame: &Frame,
         labels_are_final: bool,
     ) -> Result<Option<Arc<WindowReport>>, RoleError> {
-        let contents = self.panes.compose(&frame.population, frame.start, frame.end()).await?;
+        let mut contents = self.panes.compose(&frame.population, frame.start, frame.end()).await?;
+        contents.groups = self.groups(model, reference, frame).await?;
         let normal = self.normal_outcomes(model, reference, &frame.population).await?;
         let report = report(model, reference, normal.as_ref(), frame, &contents, labels_are_final);
         let Some(report) = self.windows.close(frame, report, labels_are_final)? else { return Ok(None) };
@@ -183,6 +191,24 @@ impl EvaluateMachine {
             ..Outgoing::default()
         });
         Ok(Some(report))
+    }
+
+    /// What a whole population's window holds of each group whose fairness is judged.
+    async fn groups(
+        &self,
+        model: &Model,
+        reference: &Reference,
+        frame: &Frame,
+    ) -> Result<BTreeMap<String, Contents>, RoleError> {
+        let mut groups = BTreeMap::new();
+        if frame.population.segment.is_some() {
+            return Ok(groups);
+        }
+        for segment in reference.segments.keys().filter(|segment| model.fairness.group_of(segment).is_some()) {
+            let population = Population { segment: Some(segment.clone()), ..frame.population.clone() };
+            groups.insert(segment.clone(), self.panes.compose(&population, frame.start, frame.end()).await?);
+        }
+        Ok(groups)
     }
 
     /// The reference's performance: its own outcomes, or, for a reference taken from the stream, those that have come

@@ -6,6 +6,7 @@
 
 mod alerts;
 pub mod checks;
+mod fairness;
 mod judge;
 mod machine;
 mod panes;

@@ -1,4 +1,5 @@
-//! What evaluate says of one window: the rows of the SQL tables `windows`, `features`, `drift`, `performance`.
+//! What evaluate says of one window: the rows of the SQL tables `windows`, `features`, `drift`, `performance`, `quality`
+//! and `fairness`.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Population;
 use crate::clock::Timestamp;
-use crate::model::{FeatureKind, Method, Metric, Rule, WindowSize};
+use crate::model::{FairnessMetric, FeatureKind, Method, Metric, Rule, WindowSize};
 
 /// One revision of one window, as it stands on `plimsoll.windows`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct WindowReport {
     pub performance: Vec<PerformanceRow>,
     #[serde(default)]
     pub quality: Vec<QualityRow>,
+    /// Only of whole populations.
+    #[serde(default)]
+    pub fairness: Vec<FairnessRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +52,7 @@ pub enum Verdict {
     Ok,
     Drift,
     Decay,
-    /// Data that breaks a rule.
+    /// Data that breaks a rule, or groups that are treated too differently.
     Failed,
     Insufficient,
 }
@@ -129,6 +133,22 @@ pub struct QualityRow {
     pub reference: Option<f64>,
     pub p_value: Option<f64>,
     pub threshold: f64,
+    pub n: u64,
+    pub verdict: Verdict,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FairnessRow {
+    /// The protected attribute.
+    pub attribute: String,
+    pub metric: FairnessMetric,
+    pub value: Option<f64>,
+    /// The group that the rate is worst for.
+    pub worst_group: Option<String>,
+    /// The least ratio or largest difference that is tolerated; none where it is not judged.
+    pub threshold: Option<f64>,
+    /// Predictions of all groups that the rate is computed from.
     pub n: u64,
     pub verdict: Verdict,
     pub detail: Option<String>,

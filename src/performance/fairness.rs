@@ -6,6 +6,7 @@ use std::fmt;
 use super::counts::BinaryCounts;
 use super::interval::{Z_95, proportion};
 use super::metrics::Estimate;
+use crate::quality::Share;
 
 /// A share of a group's predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,16 @@ pub enum Undefined {
     FewerThanTwoGroups,
     /// The ratio of 0 and 0: nobody in any group.
     AllRatesZero,
+}
+
+/// What is counted of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupCounts {
+    /// Predictions with a label, whether or not their outcome is known.
+    pub predictions: u64,
+    /// Those of them whose label is the positive class.
+    pub selected: u64,
+    pub outcomes: BinaryCounts,
 }
 
 /// A group's rates, each over its own denominator.
@@ -84,14 +95,14 @@ pub struct Fairness {
     pub worst_group: Result<WorstGroup, Undefined>,
 }
 
-/// Compares the groups' joined, labelled predictions. A rate over fewer than `min_cases` is undefined and takes no
-/// part.
+/// Compares the groups: the selection rate over all labelled predictions, the other rates over the joined ones. A rate
+/// over fewer than `min_cases` is undefined and takes no part.
 ///
 /// Differs from Fairlearn where a group has no actual positives (negatives): Fairlearn counts its true (false) positive
 /// rate as 0, which makes any group that is small enough the most unfairly treated. Here it is left out, with a reason.
 /// A ratio of 0 and 0, NaN there, is [`Undefined::AllRatesZero`]. Equalised odds need both rates.
 #[must_use]
-pub fn fairness(groups: &BTreeMap<String, BinaryCounts>, min_cases: u64) -> Fairness {
+pub fn fairness(groups: &BTreeMap<String, GroupCounts>, min_cases: u64) -> Fairness {
     let groups: Vec<GroupRates> = groups.iter().map(|(group, counts)| rates(group, counts, min_cases)).collect();
     let difference = |rate| difference(&groups, rate);
     let ratio = |rate| ratio(&groups, rate);
@@ -107,15 +118,39 @@ pub fn fairness(groups: &BTreeMap<String, BinaryCounts>, min_cases: u64) -> Fair
     }
 }
 
+impl From<BinaryCounts> for GroupCounts {
+    /// A group of which the joined predictions are all there is.
+    fn from(outcomes: BinaryCounts) -> Self {
+        let BinaryCounts { true_positive, false_positive, true_negative, false_negative, .. } = outcomes;
+        let selected = true_positive.saturating_add(false_positive);
+        let rejected = true_negative.saturating_add(false_negative);
+        Self { predictions: selected.saturating_add(rejected), selected, outcomes }
+    }
+}
+
+impl GroupCounts {
+    /// The cases of a rate, and how many of them count.
+    pub(super) fn share(&self, rate: Rate) -> Share {
+        let BinaryCounts { true_positive, false_positive, true_negative, false_negative, .. } = self.outcomes;
+        let sum = u64::saturating_add;
+        let (count, rest) = match rate {
+            Rate::Selection => (self.selected, self.predictions.saturating_sub(self.selected)),
+            Rate::TruePositive => (true_positive, false_negative),
+            Rate::FalsePositive => (false_positive, true_negative),
+            Rate::Accuracy => (sum(true_positive, true_negative), sum(false_positive, false_negative)),
+        };
+        Share { count, of: sum(count, rest) }
+    }
+}
+
 impl GroupRates {
-    fn get(&self, rate: Rate) -> Option<Estimate> {
-        let rate = match rate {
+    pub(super) const fn get(&self, rate: Rate) -> Result<Estimate, Undefined> {
+        match rate {
             Rate::Selection => self.selection,
             Rate::TruePositive => self.true_positive,
             Rate::FalsePositive => self.false_positive,
             Rate::Accuracy => self.accuracy,
-        };
-        rate.ok()
+        }
     }
 }
 
@@ -130,30 +165,28 @@ impl fmt::Display for Undefined {
     }
 }
 
-fn rates(group: &str, counts: &BinaryCounts, min_cases: u64) -> GroupRates {
-    let BinaryCounts { true_positive, false_positive, true_negative, false_negative, .. } = *counts;
-    let rate = |part: u64, rest: u64| {
-        let n = part.saturating_add(rest);
-        match proportion(part, n) {
+fn rates(group: &str, counts: &GroupCounts, min_cases: u64) -> GroupRates {
+    let rate = |rate| {
+        let Share { count, of: n } = counts.share(rate);
+        match proportion(count, n) {
             None => Err(Undefined::NoCases),
             Some(_) if n < min_cases => Err(Undefined::TooFewCases { n, needed: min_cases }),
             Some(estimate) => Ok(estimate),
         }
     };
-    let sum = u64::saturating_add;
     GroupRates {
         group: group.to_owned(),
-        selection: rate(sum(true_positive, false_positive), sum(true_negative, false_negative)),
-        true_positive: rate(true_positive, false_negative),
-        false_positive: rate(false_positive, true_negative),
-        accuracy: rate(sum(true_positive, true_negative), sum(false_positive, false_negative)),
+        selection: rate(Rate::Selection),
+        true_positive: rate(Rate::TruePositive),
+        false_positive: rate(Rate::FalsePositive),
+        accuracy: rate(Rate::Accuracy),
     }
 }
 
 /// The groups with the lowest and the highest rate; the first by name of several.
 fn extremes(groups: &[GroupRates], rate: Rate) -> Result<[(&str, Estimate); 2], Undefined> {
     let rates: Vec<(&str, Estimate)> =
-        groups.iter().filter_map(|group| Some((group.group.as_str(), group.get(rate)?))).collect();
+        groups.iter().filter_map(|group| Some((group.group.as_str(), group.get(rate).ok()?))).collect();
     let beyond = |is_beyond: fn(f64, f64) -> bool| {
         rates.iter().copied().reduce(|best, next| if is_beyond(next.1.value, best.1.value) { next } else { best })
     };
@@ -215,17 +248,18 @@ mod tests {
 
     use super::*;
 
-    fn group(tp: u64, fp: u64, tn: u64, fn_: u64) -> BinaryCounts {
-        BinaryCounts {
+    fn group(tp: u64, fp: u64, tn: u64, fn_: u64) -> GroupCounts {
+        let counts = BinaryCounts {
             true_positive: tp,
             false_positive: fp,
             true_negative: tn,
             false_negative: fn_,
             ..BinaryCounts::default()
-        }
+        };
+        counts.into()
     }
 
-    fn named(groups: &[(&str, BinaryCounts)]) -> BTreeMap<String, BinaryCounts> {
+    fn named(groups: &[(&str, GroupCounts)]) -> BTreeMap<String, GroupCounts> {
         groups.iter().map(|(name, counts)| ((*name).to_owned(), counts.clone())).collect()
     }
 

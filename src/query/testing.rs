@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Snapshot;
 use crate::clock::{Span, Timestamp};
-use crate::event::{DriftRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState};
-use crate::model::{FeatureKind, Method, Metric, Rule, WindowSize};
+use crate::event::{
+    DriftRow, FairnessRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState,
+};
+use crate::model::{FairnessMetric, FeatureKind, Method, Metric, Rule, WindowSize};
 
 /// A healthy closed window of seven days, `index` weeks after 2019-01-03, with 1,000 predictions.
 #[must_use]
@@ -60,6 +62,16 @@ pub fn window(index: i64) -> WindowReport {
             reference: Some(0.0),
             p_value: Some(1.0),
             threshold: 0.05,
+            n: 1_000,
+            verdict: Verdict::Ok,
+            detail: None,
+        }],
+        fairness: vec![FairnessRow {
+            attribute: "gender".into(),
+            metric: FairnessMetric::DemographicParityRatio,
+            value: Some(0.97),
+            worst_group: Some("f".into()),
+            threshold: Some(0.8),
             n: 1_000,
             verdict: Verdict::Ok,
             detail: None,

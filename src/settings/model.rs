@@ -11,7 +11,7 @@ use super::values;
 use crate::clock::Span;
 use crate::model::{Columns, FeatureKind, FeatureSpec, Mapping, Model, ReferenceSource, Task, WindowSize};
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "name",
     "task",
     "positive",
@@ -32,6 +32,7 @@ const KEYS: [&str; 21] = [
     "drift",
     "performance",
     "quality",
+    "fairness",
     "retraining",
 ];
 const MAPPING_KEYS: [&str; 10] =
@@ -84,6 +85,7 @@ fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     model.drift = policy::drift(&section.table("drift", problems), problems);
     model.performance = policy::performance(&section.table("performance", problems), model.task, problems);
     model.quality = policy::quality(&section.table("quality", problems), problems);
+    fairness(&mut model, section, problems);
     model.retraining = policy::retraining(&section.table("retraining", problems), problems);
     model
 }
@@ -272,6 +274,21 @@ fn segments(model: &mut Model, section: &Section<'_>, problems: &mut Problems) {
     };
     let segments = section.list("segments", problems, read);
     set(&mut model.segments, segments);
+}
+
+fn fairness(model: &mut Model, section: &Section<'_>, problems: &mut Problems) {
+    let table = section.table("fairness", problems);
+    model.fairness = policy::fairness(&table, problems);
+    if section.has("fairness") && model.task != Task::Binary && section.are_sound(&["task"], problems) {
+        section.report("fairness", "is judged of binary models only: remove it", problems);
+    }
+    if !section.are_sound(&["segments"], problems) {
+        return;
+    }
+    for attribute in model.fairness.attributes.iter().filter(|attribute| !model.segments.contains(attribute)) {
+        let message = format!("'{attribute}' is not among the model's segments, which are counted apart: add it there");
+        table.report("attributes", message, problems);
+    }
 }
 
 fn mapping(section: &Section<'_>, problems: &mut Problems) -> Mapping {

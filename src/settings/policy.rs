@@ -8,7 +8,8 @@ use super::reader::Section;
 use super::suggest::nearest;
 use super::values;
 use crate::model::{
-    DriftPolicy, Method, Metric, PerformancePolicy, QualityPolicy, RetrainingPolicy, Rule, Task, Tolerance,
+    DriftPolicy, FairnessMetric, FairnessPolicy, Method, Metric, PerformancePolicy, QualityPolicy, RetrainingPolicy,
+    Rule, Task, Tolerance,
 };
 
 pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPolicy {
@@ -68,6 +69,30 @@ pub(super) fn quality(section: &Section<'_>, problems: &mut Problems) -> Quality
     }
     QualityPolicy {
         floors,
+        alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
+        min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
+        windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
+    }
+}
+
+pub(super) fn fairness(section: &Section<'_>, problems: &mut Problems) -> FairnessPolicy {
+    let mut known = vec!["attributes", "alpha", "min_samples", "windows"];
+    known.extend(FairnessMetric::ALL.map(FairnessMetric::name));
+    section.reject_unknown(&known, problems);
+    if section.keys().next().is_some() {
+        section.require("attributes", "write the segments whose values are protected groups", problems);
+    }
+
+    let defaults = FairnessPolicy::default();
+    let mut thresholds = BTreeMap::new();
+    for metric in FairnessMetric::ALL {
+        if let Some(threshold) = section.value(metric.name(), problems, values::open_unit) {
+            thresholds.insert(metric, threshold);
+        }
+    }
+    FairnessPolicy {
+        attributes: section.some("attributes", problems, values::text).unwrap_or_default(),
+        thresholds: if thresholds.is_empty() { defaults.thresholds } else { thresholds },
         alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
         min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
         windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),

@@ -12,8 +12,8 @@ use super::units::format_bytes;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::model::{
-    Columns, DriftPolicy, FeatureKind, FeatureSpec, Mapping, Metric, Model, PerformancePolicy, QualityPolicy,
-    ReferenceSource, RetrainingPolicy, Task, Tolerance,
+    Columns, DriftPolicy, FairnessPolicy, FeatureKind, FeatureSpec, Mapping, Metric, Model, PerformancePolicy,
+    QualityPolicy, ReferenceSource, RetrainingPolicy, Task, Tolerance,
 };
 use crate::notify::EmailSettings;
 
@@ -134,6 +134,9 @@ fn model(model: &Model) -> Table {
     put_table(&mut table, "drift", drift(&model.drift));
     put_table(&mut table, "performance", performance(&model.performance));
     put_table(&mut table, "quality", quality(&model.quality));
+    if !model.fairness.attributes.is_empty() {
+        put_table(&mut table, "fairness", fairness(&model.fairness));
+    }
     put_table(&mut table, "retraining", retraining(&model.retraining));
     table
 }
@@ -249,6 +252,18 @@ fn quality(policy: &QualityPolicy) -> Table {
     let mut table = Table::new();
     for (rule, floor) in &policy.floors {
         put(&mut table, rule.name(), *floor);
+    }
+    put(&mut table, "alpha", policy.alpha);
+    put(&mut table, "min_samples", count(policy.min_samples));
+    put(&mut table, "windows", i64::from(policy.windows));
+    table
+}
+
+fn fairness(policy: &FairnessPolicy) -> Table {
+    let mut table = Table::new();
+    put(&mut table, "attributes", texts(&policy.attributes));
+    for (metric, threshold) in &policy.thresholds {
+        put(&mut table, metric.name(), *threshold);
     }
     put(&mut table, "alpha", policy.alpha);
     put(&mut table, "min_samples", count(policy.min_samples));

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::bus::BrokerSource;
-use crate::model::{FeatureKind, Metric, ReferenceSource};
+use crate::model::{FairnessMetric, FeatureKind, Metric, ReferenceSource};
 
 const MODEL: &str = "[[model]]\nname = \"m\"\ntask = \"binary\"\nreference = { first = 100 }\n";
 
@@ -97,6 +97,13 @@ alpha = 0.002
 min_samples = 50
 min_coverage = 0
 windows = 4
+[model.fairness]
+attributes = ["region"]
+demographic_parity_ratio = 0.75
+equalized_odds_difference = 0.2
+alpha = 0.02
+min_samples = 30
+windows = 2
 [model.retraining]
 enabled = false
 windows = 5
@@ -163,6 +170,7 @@ fn every_key_is_read() {
     assert_eq!(model.reference, ReferenceSource::File("reference.csv".into()));
     assert_eq!(model.features["amount"].kind, Some(FeatureKind::Numeric));
     assert_eq!(model.features["amount"].max, Some(1.5));
+    assert_eq!(model.fairness.thresholds.get(&FairnessMetric::EqualizedOddsDifference), Some(&0.2));
     let tolerated = |metric| model.performance.tolerated(metric, 0.9);
     assert_eq!((tolerated(Metric::Accuracy), tolerated(Metric::RocAuc)), (Some(0.03), Some(0.01)));
     assert_eq!(tolerated(Metric::F1), None);
@@ -306,6 +314,15 @@ fn contradictions_within_a_model_are_errors() {
         ("[model.drift]\nks = 1.5", "model[0].drift.ks: 1.5 can never be reached"),
         ("[model.performance]\nmin_coverage = 1.1", "model[0].performance.min_coverage: 1.1 must lie from 0 to 1"),
         ("[model.performance]\naccuracy = 0.02", "model[0].performance.accuracy: must be a table"),
+        (
+            "[model.fairness]\nattributes = [\"x\"]",
+            "model[0].fairness.attributes: 'x' is not among the model's segments",
+        ),
+        ("[model.fairness]\nwindows = 2", "model[0].fairness.attributes: is missing: write the segments"),
+        (
+            "segments = [\"x\"]\n[model.fairness]\nattributes = [\"x\"]\ndemographic_parity_ratio = 1",
+            "model[0].fairness.demographic_parity_ratio: 1 must lie between 0 and 1",
+        ),
         ("[model.mapping]\nid = \"a.b\"", "model[0].mapping.id: 'a.b' is not a JSON Pointer"),
         ("[model.mapping]\nid = \"/a~b\"", "model[0].mapping.id: '/a~b' is not a JSON Pointer"),
         ("[model.columns]\nlabel = \"outcome\"", "model[0].columns.label: 'outcome' is the column of"),

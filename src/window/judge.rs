@@ -1,11 +1,13 @@
 //! From the sum of a window's panes to its report.
 
+use std::collections::BTreeMap;
+
 use crate::clock::{Span, Timestamp};
 use crate::drift;
-use crate::event::{FeatureRow, Population, QualityRow, WindowReport, WindowState};
-use crate::model::{DriftPolicy, Metric, Model, PerformancePolicy, QualityPolicy, Rule, WindowSize};
-use crate::performance::{self, Estimate, Maturity, Measured, OutcomeCounts, Unlabelled};
-use crate::profile::{ColumnAnchors, ColumnProfile, Profile, Reference, SCORE_COLUMN, ValueAnchors};
+use crate::event::{FairnessRow, FeatureRow, Population, QualityRow, WindowReport, WindowState};
+use crate::model::{DriftPolicy, FairnessPolicy, Metric, Model, PerformancePolicy, QualityPolicy, Rule, WindowSize};
+use crate::performance::{self, BinaryCounts, Estimate, GroupCounts, Maturity, Measured, OutcomeCounts, Unlabelled};
+use crate::profile::{ColumnAnchors, ColumnProfile, LABEL_COLUMN, Profile, Reference, SCORE_COLUMN, ValueAnchors};
 use crate::quality::{self, Rate};
 
 const YEAR: Span = Span::from_days(365);
@@ -24,6 +26,8 @@ pub struct Contents {
     pub profile: Profile,
     /// None while no outcome has come.
     pub outcomes: Option<OutcomeCounts>,
+    /// Of a whole population, those of its segments whose fairness is judged.
+    pub groups: BTreeMap<String, Contents>,
 }
 
 impl Frame {
@@ -45,7 +49,7 @@ pub fn report(
     contents: &Contents,
     labels_are_final: bool,
 ) -> WindowReport {
-    let Contents { profile, outcomes } = contents;
+    let Contents { profile, outcomes, groups } = contents;
     let normal = reference.population(frame.population.segment.as_deref());
     let anchors = reference.outcome_anchors(model);
     let none = OutcomeCounts::empty(anchors);
@@ -88,6 +92,7 @@ pub fn report(
             },
             maturity,
         ),
+        fairness: fairness_rows(model, reference, frame, groups, labels_are_final),
     }
 }
 
@@ -113,17 +118,65 @@ fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &P
     rows
 }
 
+/// Whole populations are judged alone, so that they need not share their level with segments.
+fn fairness_rows(
+    model: &Model,
+    reference: &Reference,
+    frame: &Frame,
+    segments: &BTreeMap<String, Contents>,
+    labels_are_final: bool,
+) -> Vec<FairnessRow> {
+    if frame.population.segment.is_some() {
+        return Vec::new();
+    }
+    let alpha = level_of_size(model.fairness.alpha, model, frame);
+    let policy = FairnessPolicy { alpha, ..model.fairness.clone() };
+    let needed_coverage = if labels_are_final { 0.0 } else { model.performance.min_coverage };
+    let rows_of = |attribute: &String| {
+        let groups = segments.iter().filter_map(|(segment, contents)| {
+            let (_, group) = policy.group_of(segment).filter(|(of, _)| of == attribute)?;
+            Some((group.to_owned(), group_counts(reference, &model.positive, contents)))
+        });
+        performance::judge_fairness(&policy, attribute, &groups.collect(), needed_coverage)
+    };
+    policy.attributes.iter().flat_map(rows_of).collect()
+}
+
+/// Every prediction that carries a label, and the outcomes that are known.
+fn group_counts(reference: &Reference, positive: &str, contents: &Contents) -> GroupCounts {
+    let outcomes = match &contents.outcomes {
+        Some(OutcomeCounts::Binary(binary)) => binary.counts.clone(),
+        _ => BinaryCounts::default(),
+    };
+    let label = reference.anchors.position(LABEL_COLUMN);
+    let label = label.and_then(|index| Some((&reference.anchors.columns[index], contents.profile.columns.get(index)?)));
+    let Some((ColumnAnchors { values: ValueAnchors::Categorical(labels), .. }, column)) = label else {
+        return GroupCounts { outcomes, ..GroupCounts::default() };
+    };
+    let selected = match labels.bin(positive) {
+        Some(bin) => column.bins.get(bin).copied().unwrap_or_default(),
+        None if column.unseen == 0 => 0,
+        // Which of the labels that the reference does not have were positive is not known.
+        None => return GroupCounts { outcomes, ..GroupCounts::default() },
+    };
+    GroupCounts { predictions: column.valid(), selected, outcomes }
+}
+
 /// The significance level of one window: its alpha, or less where so many windows are judged in a year that chance alone
 /// would raise more alerts than the model tolerates. Windows that are judged together share it (Bonferroni): the sizes
 /// evenly, and of each size's part the whole population has one half and its segments the other.
 fn level(alpha: f64, model: &Model, reference: &Reference, frame: &Frame) -> f64 {
-    let of_a_year = frame.size.slide.as_std().as_secs_f64() / YEAR.as_std().as_secs_f64();
-    let of_size = alpha.min(model.false_alarms_per_year * of_a_year) / model.windows.len().max(1) as f64;
+    let of_size = level_of_size(alpha, model, frame);
     match (&frame.population.segment, reference.segments.len()) {
         (None, 0) => of_size,
         (None, _) => of_size / 2.0,
         (Some(_), segments) => of_size / (2.0 * segments.max(1) as f64),
     }
+}
+
+fn level_of_size(alpha: f64, model: &Model, frame: &Frame) -> f64 {
+    let of_a_year = frame.size.slide.as_std().as_secs_f64() / YEAR.as_std().as_secs_f64();
+    alpha.min(model.false_alarms_per_year * of_a_year) / model.windows.len().max(1) as f64
 }
 
 fn feature_row(anchors: &ColumnAnchors, column: &ColumnProfile) -> FeatureRow {

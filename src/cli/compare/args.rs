@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::drift::Preset;
-use crate::model::{Method, Task, WindowSize};
+use crate::model::{FairnessMetric, Method, Task, WindowSize};
 
 /// Compare two data sets: drift, data quality and performance, without a broker.
 ///
@@ -46,6 +46,15 @@ pub struct CompareArgs {
     /// Column whose values are judged each by itself too; may be repeated
     #[arg(long, value_name = "COLUMN")]
     pub segment: Vec<String>,
+
+    /// Column whose values are groups that the predictions must treat alike; may be repeated
+    #[arg(long, value_name = "COLUMN", requires = "prediction")]
+    pub protected: Vec<String>,
+
+    /// What is tolerated between groups, such as equal_opportunity_difference=0.1; may be repeated [default:
+    /// demographic_parity_ratio=0.8]
+    #[arg(long, value_name = "METRIC=VALUE", value_parser = disparity, requires = "protected")]
+    pub disparity: Vec<(FairnessMetric, f64)>,
 
     /// Column with the time of each row
     #[arg(long, value_name = "COLUMN", requires = "window")]
@@ -132,6 +141,14 @@ fn floor(text: &str) -> Result<(Method, f64), String> {
         return Err(format!("{value} must be above zero"));
     }
     Ok((method(name)?, value))
+}
+
+fn disparity(text: &str) -> Result<(FairnessMetric, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("write METRIC=VALUE, such as demographic_parity_ratio=0.8")?;
+    let metric: FairnessMetric = name
+        .parse()
+        .map_err(|()| format!("write one of {}", FairnessMetric::ALL.map(FairnessMetric::name).join(", ")))?;
+    Ok((metric, open_unit(value)?))
 }
 
 fn open_unit(text: &str) -> Result<f64, String> {

@@ -13,6 +13,7 @@ pub(super) fn write(comparison: &Comparison) -> String {
     let whole = comparison.parts.iter().find(|part| part.window_start.is_none() && part.segment.is_none());
     top.insert("columns".to_owned(), whole.map_or_else(|| json!({}), columns));
     top.insert("performance".to_owned(), whole.map_or_else(|| json!({}), performance));
+    top.insert("fairness".to_owned(), whole.map_or_else(|| json!({}), fairness));
     let others = comparison.parts.iter().filter(|part| part.window_start.is_some() || part.segment.is_some());
     let others: Vec<Value> = others.map(|part| part_object(comparison, part)).collect();
     if !others.is_empty() {
@@ -35,6 +36,7 @@ fn part_object(comparison: &Comparison, part: &PartReport) -> Value {
         "verdict": part.verdict.name(),
         "columns": columns(part),
         "performance": performance(part),
+        "fairness": fairness(part),
     })
 }
 
@@ -93,4 +95,21 @@ fn performance(part: &PartReport) -> Value {
         (row.metric.name().to_owned(), object)
     });
     Value::Object(metrics.collect())
+}
+
+/// By attribute, then by metric.
+fn fairness(part: &PartReport) -> Value {
+    let mut attributes: Map<String, Value> = Map::new();
+    for row in &part.fairness {
+        let metrics = attributes.entry(row.attribute.clone()).or_insert_with(|| json!({}));
+        metrics[row.metric.name()] = json!({
+            "value": row.value,
+            "worst_group": row.worst_group,
+            "threshold": row.threshold,
+            "n": row.n,
+            "verdict": row.verdict.name(),
+            "detail": row.detail,
+        });
+    }
+    Value::Object(attributes)
 }

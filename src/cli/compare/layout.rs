@@ -23,6 +23,7 @@ pub(super) struct Layout {
     /// Index in the current file.
     pub(super) time: Option<usize>,
     pub(super) performance: Option<PerformanceColumns>,
+    pub(super) protected: Option<ProtectedColumns>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +47,14 @@ pub(super) struct PerformanceColumns {
     pub(super) target: InBoth,
 }
 
+/// Columns whose values are groups, and what is predicted of them.
+#[derive(Clone, Debug)]
+pub(super) struct ProtectedColumns {
+    pub(super) attributes: Vec<InBoth>,
+    pub(super) prediction: InBoth,
+    pub(super) target: Option<InBoth>,
+}
+
 impl Layout {
     pub(super) fn resolve(args: &CompareArgs, reference: &DataFile, current: &DataFile) -> anyhow::Result<Self> {
         let both = |name: &str| -> anyhow::Result<InBoth> {
@@ -62,6 +71,15 @@ impl Layout {
         }
         let role = |name: &Option<String>| name.as_deref().map(both).transpose();
         let (prediction, score, target) = (role(&args.prediction)?, role(&args.score)?, role(&args.target)?);
+        let attributes: Vec<InBoth> = args.protected.iter().map(|name| both(name)).collect::<Result<_, _>>()?;
+        if !attributes.is_empty() && Task::from(args.task) != Task::Binary {
+            bail!("--protected is for binary models only: leave it out, or write --task binary");
+        }
+        let protected = prediction.clone().filter(|_| !attributes.is_empty()).map(|prediction| ProtectedColumns {
+            attributes,
+            prediction,
+            target: target.clone(),
+        });
         let labels: Vec<&str> = match Task::from(args.task) {
             Task::Regression => Vec::new(),
             Task::Binary | Task::Multiclass => {
@@ -78,6 +96,7 @@ impl Layout {
             segments: args.segment.iter().map(|name| both(name)).collect::<Result<_, _>>()?,
             time: args.time.as_deref().map(|name| index_of(current, name)).transpose()?,
             performance: target.map(|target| PerformanceColumns { prediction, score, target }),
+            protected,
         };
         for (name, kind) in columns(reference.schema(), &taken) {
             let kind = if labels.contains(&name) { FeatureKind::Categorical } else { kind };

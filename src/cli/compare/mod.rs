@@ -1,6 +1,7 @@
 //! `plimsoll compare`: two data sets, as a gate for pipelines.
 
 mod args;
+mod fairness;
 mod json;
 mod layout;
 mod loaded;
@@ -43,8 +44,14 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
-    let texts: Vec<&str> =
-        args.segment.iter().chain(&args.prediction).chain(&args.target).map(String::as_str).collect();
+    let texts: Vec<&str> = args
+        .segment
+        .iter()
+        .chain(&args.protected)
+        .chain(&args.prediction)
+        .chain(&args.target)
+        .map(String::as_str)
+        .collect();
     let reference = DataFile::open(&args.reference)?.with_text_columns(&texts);
     let current = DataFile::open(&args.current)?.with_text_columns(&texts);
     let layout = Layout::resolve(args, &reference, &current)?;
@@ -56,6 +63,7 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
     let found = read::read_current(&current, &layout, args.window, &side, &bar)?;
     bar.finish_and_clear();
     let mut performance = performance::judge(args, &layout, (&reference, &current), &side)?;
+    let mut fairness = fairness::judge(args, &layout, &current)?;
 
     let policies = Policies {
         drift: DriftPolicy {
@@ -68,7 +76,7 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
         preset: args.preset,
         quality: QualityPolicy { alpha: args.alpha, min_samples: args.min_samples, ..QualityPolicy::default() },
     };
-    let parts = report::judge(&layout, &policies, &side, &found, &mut performance);
+    let parts = report::judge(&layout, &policies, &side, &found, &mut performance, &mut fairness);
     Ok(Comparison {
         reference: reference.name().to_owned(),
         current: current.name().to_owned(),

@@ -144,7 +144,7 @@ impl Columns {
     }
 }
 
-fn text(batch: &RecordBatch, place: Option<&InBoth>) -> Result<Option<StringArray>, (ColumnError, String)> {
+pub(super) fn text(batch: &RecordBatch, place: Option<&InBoth>) -> Result<Option<StringArray>, (ColumnError, String)> {
     let column = place.and_then(|place| Some((column_named(batch, &place.name)?, &place.name)));
     column.map(|(column, name)| as_text(column).map_err(|error| (error, name.clone()))).transpose()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::drift::{self, Preset};
-use crate::event::{DriftRow, PerformanceRow, QualityRow, Verdict};
+use crate::event::{DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict};
 use crate::model::{DriftPolicy, FeatureKind, QualityPolicy, Rule, WindowSize};
 use crate::quality;
 
@@ -33,6 +33,8 @@ pub(super) struct PartReport {
     pub(super) verdict: Verdict,
     pub(super) columns: Vec<ColumnReport>,
     pub(super) performance: Vec<PerformanceRow>,
+    /// Only where the part is no segment.
+    pub(super) fairness: Vec<FairnessRow>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ pub(super) fn judge(
     reference: &ReferenceSide,
     current: &CurrentSide,
     performance: &mut BTreeMap<Part, Vec<PerformanceRow>>,
+    fairness: &mut BTreeMap<Option<Timestamp>, Vec<FairnessRow>>,
 ) -> Vec<PartReport> {
     let mut reports = Vec::new();
     for (part, profile) in &current.parts {
@@ -94,7 +97,9 @@ pub(super) fn judge(
         }
         columns.extend(misfits(layout, reference, profile.predictions));
         let performance = performance.remove(part).unwrap_or_default();
+        let fairness = if part.segment.is_none() { fairness.remove(&part.window) } else { None }.unwrap_or_default();
         let verdicts = columns.iter().map(|column| column.verdict).chain(performance.iter().map(|row| row.verdict));
+        let verdicts = verdicts.chain(fairness.iter().map(|row| row.verdict));
         reports.push(PartReport {
             window_start: part.window,
             segment: part.segment.clone(),
@@ -103,6 +108,7 @@ pub(super) fn judge(
             verdict: worst(verdicts),
             columns,
             performance,
+            fairness,
         });
     }
     reports

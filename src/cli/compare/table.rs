@@ -1,6 +1,6 @@
 //! The comparison as rows of text, which every format for people shows.
 
-use crate::event::{PerformanceRow, Verdict};
+use crate::event::{FairnessRow, PerformanceRow, Verdict};
 
 use super::report::{ColumnReport, Comparison, PartReport, is_bad};
 
@@ -24,7 +24,7 @@ pub(super) fn headline(comparison: &Comparison) -> String {
     )
 }
 
-/// A table of columns for the whole file, or else one line per window and segment; and performance.
+/// A table of columns for the whole file, or else one line per window and segment; performance and fairness.
 pub(super) fn tables(comparison: &Comparison) -> Vec<TextTable> {
     let mut tables = Vec::new();
     let whole = comparison.parts.iter().find(|part| part.window_start.is_none() && part.segment.is_none());
@@ -32,6 +32,9 @@ pub(super) fn tables(comparison: &Comparison) -> Vec<TextTable> {
         tables.push(TextTable { title: "Columns".to_owned(), rows: column_rows(whole) });
         if !whole.performance.is_empty() {
             tables.push(TextTable { title: "Performance".to_owned(), rows: performance_rows(&whole.performance) });
+        }
+        if !whole.fairness.is_empty() {
+            tables.push(TextTable { title: "Fairness".to_owned(), rows: fairness_rows(&whole.fairness) });
         }
     }
     let parts: Vec<&PartReport> =
@@ -98,14 +101,35 @@ fn performance_rows(performance: &[PerformanceRow]) -> Vec<Vec<String>> {
     rows
 }
 
+fn fairness_rows(fairness: &[FairnessRow]) -> Vec<Vec<String>> {
+    let mut rows =
+        vec![texts(&["attribute", "metric", "verdict", "value", "threshold", "worst group", "n", "remarks"])];
+    for row in fairness {
+        rows.push(vec![
+            row.attribute.clone(),
+            row.metric.to_string(),
+            row.verdict.name().to_owned(),
+            row.value.map_or_else(String::new, number),
+            row.threshold.map_or_else(String::new, number),
+            row.worst_group.clone().unwrap_or_default(),
+            row.n.to_string(),
+            row.detail.clone().unwrap_or_default(),
+        ]);
+    }
+    rows
+}
+
 fn part_rows(parts: &[&PartReport]) -> Vec<Vec<String>> {
-    let mut rows = vec![texts(&["window", "segment", "rows", "verdict", "columns that differ", "performance"])];
+    let mut rows =
+        vec![texts(&["window", "segment", "rows", "verdict", "columns that differ", "performance", "fairness"])];
     for part in parts {
         let differ: Vec<&str> =
             part.columns.iter().filter(|column| is_bad(column.verdict)).map(|column| column.name.as_str()).collect();
         let decayed = part.performance.iter().filter(|row| row.verdict == Verdict::Decay);
         let decayed: Vec<String> =
             decayed.map(|row| format!("{} {}", row.metric, row.value.map_or_else(String::new, number))).collect();
+        let unfair = part.fairness.iter().filter(|row| row.verdict == Verdict::Failed);
+        let unfair: Vec<String> = unfair.map(|row| format!("{} {}", row.attribute, row.metric)).collect();
         rows.push(vec![
             part.window_start.map_or_else(String::new, |start| start.to_string()),
             part.segment.clone().unwrap_or_default(),
@@ -113,6 +137,7 @@ fn part_rows(parts: &[&PartReport]) -> Vec<Vec<String>> {
             part.verdict.name().to_owned(),
             differ.join(", "),
             decayed.join(", "),
+            unfair.join(", "),
         ]);
     }
     rows

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use plimsoll::performance::{
     BinProbabilities, BinaryCounts, BinaryScores, Calibration, ClassOutcome, Classes, DirectLossEstimator, Disparity,
-    Estimate, ExpectedOutcomes, IsotonicRegression, Judged, LossByPrediction, MulticlassCalibration, MulticlassCounts,
-    NumericOutcome, OutcomeScale, PredictedScores, RegressionCounts, ScoreBin, Undefined, WeightedPoint,
-    average_precision, estimate_without_labels, fairness, representative_scores, specificity,
+    Estimate, ExpectedOutcomes, GroupCounts, IsotonicRegression, Judged, LossByPrediction, MulticlassCalibration,
+    MulticlassCounts, NumericOutcome, OutcomeScale, PredictedScores, RegressionCounts, ScoreBin, Undefined,
+    WeightedPoint, average_precision, estimate_without_labels, fairness, representative_scores, specificity,
 };
 use serde_json::Value;
 
@@ -404,7 +404,7 @@ fn a_group_without_positives_is_left_out_where_fairlearn_finds_it_treated_worst(
     assert!(fairlearn > 0.9 && of_all.value < 0.5, "{fairlearn} {of_all:?}");
 }
 
-fn groups(case: &Value) -> BTreeMap<String, BinaryCounts> {
+fn groups(case: &Value) -> BTreeMap<String, GroupCounts> {
     let of_group = |cells: &Value| {
         let cell = |name: &str| cells[name].as_u64().expect("a count");
         BinaryCounts {
@@ -414,6 +414,7 @@ fn groups(case: &Value) -> BTreeMap<String, BinaryCounts> {
             false_negative: cell("fn"),
             ..BinaryCounts::default()
         }
+        .into()
     };
     let groups = case["groups"].as_object().expect("groups");
     groups.iter().map(|(name, cells)| (name.clone(), of_group(cells))).collect()
