@@ -81,8 +81,8 @@ impl AttributionSums {
 /// `DCG = Σ relevance(k) / log₂(k + 1)` over the ranks `k = 1…` of the features by their `current` importance, the
 /// relevance of a feature is its `reference` importance, and IDCG is the DCG of the reference's own ranking. So a change
 /// of order matters more among the features that matter, and a change of all importances by one factor not at all. As
-/// `sklearn.metrics.ndcg_score([reference], [current])`, as Azure's attribution drift and Amazon SageMaker Clarify, which
-/// alerts below 0.90.
+/// `sklearn.metrics.ndcg_score([reference], [current])`, as Azure's attribution drift and Amazon's Clarify, which alerts
+/// below 0.90.
 ///
 /// Features of equal importance in the window have no order: each gets the mean of the discounts of the ranks that they
 /// share (`ignore_ties=False` in scikit-learn). Both slices are importances, of the same features in the same order.
@@ -191,7 +191,9 @@ mod tests {
         }
         for case in golden["mean_absolute"].as_array().unwrap() {
             let mut sums = AttributionSums::default();
-            case["attributions"].as_array().unwrap().iter().for_each(|value| sums.add(value.as_f64().unwrap()));
+            for value in case["attributions"].as_array().unwrap() {
+                sums.add(value.as_f64().unwrap());
+            }
             for (name, found) in [("mean_absolute", sums.mean_absolute()), ("mean", sums.mean())] {
                 let wanted = case[name].as_f64().unwrap();
                 assert!((found.unwrap() - wanted).abs() <= 1e-12 * wanted.abs(), "{name}: {found:?} and {wanted}");
@@ -203,14 +205,18 @@ mod tests {
     fn what_is_no_number_is_counted_apart() {
         let mut sums = AttributionSums::default();
         assert_eq!((sums.mean_absolute(), sums.mean()), (None, None));
-        [1.0, f64::NAN, -3.0, f64::INFINITY, 1e300].into_iter().for_each(|value| sums.add(value));
+        for value in [1.0, f64::NAN, -3.0, f64::INFINITY, 1e300] {
+            sums.add(value);
+        }
         assert_eq!((sums.count, sums.invalid), (2, 3));
         assert_eq!((sums.mean_absolute(), sums.mean()), (Some(2.0), Some(-1.0)));
     }
 
     fn counted(values: &[f64]) -> AttributionSums {
         let mut sums = AttributionSums::default();
-        values.iter().for_each(|value| sums.add(*value));
+        for value in values {
+            sums.add(*value);
+        }
         sums
     }
 

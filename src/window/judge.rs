@@ -227,7 +227,7 @@ mod tests {
     /// One of five women and one of two men are predicted positive.
     fn unequal(model: &Model) -> (Reference, Contents) {
         let genders: StringArray = (0..2_000).map(|row| Some(["f", "m"][row % 2])).collect();
-        let positive = |row: usize| if row % 2 == 0 { row % 5 == 0 } else { row % 4 == 1 };
+        let positive = |row: usize| row.is_multiple_of(10) || row % 4 == 1;
         let labels: StringArray = (0..2_000).map(|row| Some(if positive(row) { "1" } else { "0" })).collect();
         let features = [("gender".to_owned(), FeatureKind::Categorical)];
         let mut builder = ReferenceBuilder::new("m", &model.positive, &model.segments, &features);
