@@ -9,6 +9,7 @@
 //! A statistic that the counts do not define is an [`Undefined`] with its reason. None panics or is NaN on any counts.
 
 mod anderson_darling;
+mod attribution;
 mod cells;
 mod contingency;
 mod contribution;
@@ -29,6 +30,7 @@ mod undefined;
 mod wasserstein;
 
 pub use anderson_darling::{anderson_darling, anderson_darling_p_value, standardise};
+pub use attribution::{AttributionSums, RankingAgreement, Unranked, ranking_agreement};
 pub use cells::{Cell, OrderedCells};
 pub use contingency::{chi_square, g_test};
 pub use contribution::{Bin, Contribution, contributions};

@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn more_comparisons_ask_for_more_evidence() {
-        // Two-sided p = 0.008 by Fisher's exact test.
+        // Two-sided p = 0.009 by Fisher's exact test.
         let two = groups(&[("a", group(30, 100)), ("b", group(49, 100))]);
         let once = policy(&[(RATIO, 0.8)]);
         assert_eq!(row(&once, &two, RATIO).verdict, Verdict::Failed);

@@ -209,9 +209,12 @@ fn feature_row(anchors: &ColumnAnchors, column: &ColumnProfile) -> FeatureRow {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::StringArray;
+
     use super::*;
-    use crate::model::{ReferenceSource, Task};
-    use crate::profile::ReferenceBuilder;
+    use crate::event::Verdict;
+    use crate::model::{FairnessMetric, FeatureKind, ReferenceSource, Task};
+    use crate::profile::{ReferenceBuilder, Values};
 
     fn level_of(size: &str, windows: &[&str], segments: usize, segment: Option<&str>) -> f64 {
         let mut model = Model::new("m", Task::Binary, ReferenceSource::First(1));
@@ -233,6 +236,48 @@ mod tests {
         let daily = level_of("7d/1d", &sizes, 4, None) + 4.0 * level_of("7d/1d", &sizes, 4, Some("region=1"));
         assert!((365.0 * 24.0 * hourly + 365.0 * daily - 0.1).abs() < 1e-12);
         assert!((level_of("1h", &["1h"], 0, None) - 0.1 / 8_760.0).abs() < 1e-15);
+    }
+
+    /// One of five women and one of two men are predicted positive.
+    fn unequal(model: &Model) -> (Reference, Contents) {
+        let genders: StringArray = (0..2_000).map(|row| Some(["f", "m"][row % 2])).collect();
+        let positive = |row: usize| row.is_multiple_of(10) || row % 4 == 1;
+        let labels: StringArray = (0..2_000).map(|row| Some(if positive(row) { "1" } else { "0" })).collect();
+        let features = [("gender".to_owned(), FeatureKind::Categorical)];
+        let mut builder = ReferenceBuilder::new("m", &model.positive, &model.segments, &features);
+        builder.add(2_000, &[Values::categorical(&genders), Values::categorical(&labels)], None, &[]);
+        let reference = builder.build(0);
+        let groups = reference.segments.iter();
+        let contents = |profile: &Profile| Contents { profile: profile.clone(), ..Contents::default() };
+        let groups = groups.map(|(segment, group)| (segment.clone(), contents(&group.profile))).collect();
+        let whole = Contents { groups, ..contents(&reference.whole.profile) };
+        (reference, whole)
+    }
+
+    #[test]
+    fn whole_populations_tell_how_their_groups_are_treated() {
+        let mut model = Model::new("m", Task::Binary, ReferenceSource::First(1));
+        model.segments = vec!["gender".to_owned()];
+        model.fairness.attributes.clone_from(&model.segments);
+        let rows_of = |segment: Option<&str>, model: &Model, contents: &Contents, reference: &Reference| {
+            let segment = segment.map(str::to_owned);
+            let population = Population { model: "m".into(), version: "1".into(), variant: "default".into(), segment };
+            let frame = Frame { population, size: "1d".parse().unwrap(), start: Timestamp::default() };
+            report(model, reference, None, &frame, contents, false).fairness
+        };
+        let (reference, contents) = unequal(&model);
+        let rows = rows_of(None, &model, &contents, &reference);
+        let parity = rows.iter().find(|row| row.metric == FairnessMetric::DemographicParityRatio).unwrap();
+        assert_eq!((parity.value, parity.worst_group.as_deref(), parity.n), (Some(0.4), Some("f"), 2_000));
+        assert_eq!(parity.verdict, Verdict::Failed);
+        let odds = rows.iter().find(|row| row.metric == FairnessMetric::EqualizedOddsDifference).unwrap();
+        assert_eq!((odds.value, odds.verdict), (None, Verdict::Insufficient));
+        assert_eq!(rows_of(Some("gender=f"), &model, &contents, &reference), []);
+        model.positive = "yes".to_owned();
+        let rows = rows_of(None, &model, &contents, &reference);
+        assert!(rows.iter().all(|row| row.verdict != Verdict::Failed), "{rows:?}");
+        model.fairness.attributes.clear();
+        assert_eq!(rows_of(None, &model, &contents, &reference), []);
     }
 
     #[test]

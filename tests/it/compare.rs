@@ -104,6 +104,52 @@ fn worse_predictions_are_decay_and_each_segment_is_judged_by_itself() {
     assert!(answer["segments"].as_array().unwrap().iter().all(|segment| segment["n_current"] == 2_000));
 }
 
+/// Half of group a and `positive` of eight in b's other half are predicted positive, all of them rightly.
+fn unfair_csv(rows: usize, positive: usize) -> String {
+    let mut text = "group,amount,label,truth\n".to_owned();
+    for row in 0..rows {
+        let group = row / 8 % 2;
+        let label = if group == 0 { row % 2 } else { usize::from(row % 8 < positive) };
+        text.push_str(&format!("{},{},{label},{label}\n", ["a", "b"][group], row % 50));
+    }
+    text
+}
+
+#[test]
+fn groups_that_are_treated_differently_fail_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("current.csv");
+    let protected = ["--prediction", "label", "--target", "truth", "--protected", "group", "--format", "json"];
+    std::fs::write(&file, unfair_csv(4_000, 2)).unwrap();
+    let (found, code) = answer(&compare(&file, &file, &protected));
+    assert_eq!((code, &found["verdict"]), (1, &"failed".into()), "{found}");
+    let metric = |name: &str| &found["fairness"]["group"][name];
+    let ratio = metric("demographic_parity_ratio");
+    assert_eq!(
+        (&ratio["value"], &ratio["worst_group"], &ratio["verdict"]),
+        (&0.5.into(), &"b".into(), &"failed".into())
+    );
+    assert_eq!((&ratio["threshold"], &ratio["n"]), (&0.8.into(), &4_000.into()));
+    let difference = metric("demographic_parity_difference");
+    assert_eq!((&difference["value"], &difference["threshold"]), (&0.25.into(), &Value::Null), "{found}");
+    assert_eq!((&metric("equalized_odds_difference")["value"], &difference["verdict"]), (&0.0.into(), &"ok".into()));
+
+    let odds = [&protected[..], &["--disparity", "equalized_odds_difference=0.1"]].concat();
+    let (found, code) = answer(&compare(&file, &file, &odds));
+    assert_eq!(
+        (code, &found["fairness"]["group"]["equalized_odds_difference"]["verdict"]),
+        (0, &"ok".into()),
+        "{found}"
+    );
+    let text = compare(&file, &file, &protected[..6]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("Fairness\n  attribute  metric"), "{text}");
+
+    std::fs::write(&file, unfair_csv(4_000, 4)).unwrap();
+    let (found, code) = answer(&compare(&file, &file, &protected));
+    assert_eq!((code, &found["fairness"]["group"]["demographic_parity_ratio"]["value"]), (0, &1.0.into()), "{found}");
+}
+
 #[test]
 fn columns_that_come_and_go_and_change_their_type_fail_the_data() {
     let folder = tempfile::tempdir().unwrap();
@@ -148,6 +194,8 @@ fn what_cannot_be_compared_is_wrong_usage_and_no_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("reference.csv");
     std::fs::write(&file, csv(100, 1.0, 10)).unwrap();
+    let wide = folder.path().join("wide.csv");
+    std::fs::write(&wide, csv(1_000, 1.0, 10)).unwrap();
     let nowhere = folder.path().join("nowhere.csv");
     for (current, arguments, said) in [
         (&nowhere, &[][..], "does not exist"),
@@ -156,6 +204,14 @@ fn what_cannot_be_compared_is_wrong_usage_and_no_verdict() {
         (&file, &["--decide", "magic"], "psi"),
         (&file, &["--preset", "magic"], "evidently, nannyml, sagemaker, azure, vertex"),
         (&file, &["--alpha", "2"], "between 0 and 1"),
+        (&file, &["--protected", "group"], "--prediction"),
+        (&file, &["--protected", "group", "--prediction", "label", "--task", "regression"], "binary models only"),
+        (
+            &file,
+            &["--protected", "group", "--prediction", "label", "--disparity", "parity=1"],
+            "demographic_parity_ratio",
+        ),
+        (&wide, &["--protected", "amount", "--prediction", "label"], "'amount' has more than 100 values"),
     ] {
         let output = compare(&file, current, arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

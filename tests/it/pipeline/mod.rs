@@ -1,6 +1,7 @@
 //! The pipeline under crashes: whatever the batch sizes and wherever it is torn down, the windows come out the same.
 
 mod alerts;
+mod fairness;
 mod stream;
 mod theater;
 
@@ -34,6 +35,8 @@ fn model() -> Model {
     ];
     model.segments = vec!["region".to_owned()];
     model.lateness = Span::from_mins(10);
+    model.fairness.attributes = vec!["region".to_owned()];
+    model.fairness.min_samples = 20;
     model
 }
 

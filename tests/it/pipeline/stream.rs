@@ -118,6 +118,21 @@ pub fn shifting(seed: u64, count: u64, shift: Shift) -> Vec<Outgoing> {
     records
 }
 
+/// As [`shifting`] where nothing else changes, but nobody in the west is predicted positive in the middle third.
+pub fn unfair(seed: u64, count: u64) -> Vec<Outgoing> {
+    let mut records = shifting(seed, count, Shift::default());
+    let (from, to) = (start().plus(Span::from_days(10)), start().plus(Span::from_days(20)));
+    for record in records.iter_mut().filter(|record| record.topic == "predictions") {
+        let mut event: serde_json::Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
+        let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
+        if from <= time && time < to && event["features"]["region"] == "west" {
+            event["prediction"]["label"] = json!("0");
+            record.payload = Some(event.to_string().into_bytes());
+        }
+    }
+    records
+}
+
 pub fn features(choices: &mut Choices) -> (f64, &'static str) {
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     let amount = choices.below(1_000) as f64 / 10.0;
