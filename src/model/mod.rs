@@ -2,6 +2,7 @@
 //!
 //! These are validated values; [`crate::settings`] makes them from TOML.
 
+mod detectors;
 mod policy;
 mod quality;
 mod window_size;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
+pub use detectors::{DetectorPolicy, Series};
 pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy, Tolerance};
 pub use quality::{QualityPolicy, Rule};
 pub use window_size::{WindowSize, WindowSizeError};
@@ -54,6 +56,7 @@ pub struct Model {
     pub drift: DriftPolicy,
     pub performance: PerformancePolicy,
     pub quality: QualityPolicy,
+    pub detectors: DetectorPolicy,
     pub retraining: RetrainingPolicy,
 }
 
@@ -170,6 +173,7 @@ impl Model {
             drift: DriftPolicy::default(),
             performance: PerformancePolicy::of(task),
             quality: QualityPolicy::default(),
+            detectors: DetectorPolicy::default(),
             retraining: RetrainingPolicy::default(),
         }
     }
