@@ -6,6 +6,7 @@
 mod accounting;
 mod alerts;
 mod column;
+mod detections;
 mod drift;
 mod features;
 mod models;
@@ -24,13 +25,14 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 9] {
+pub fn catalogue() -> [&'static dyn Table; 10] {
     [
         &windows::TABLE,
         &features::TABLE,
         &drift::TABLE,
         &performance::TABLE,
         &quality::TABLE,
+        &detections::TABLE,
         &alerts::TABLE,
         &retraining::TABLE,
         &accounting::TABLE,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::Snapshot;
 use crate::clock::{Span, Timestamp};
-use crate::event::{DriftRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState};
+use crate::detector::{DetectorKind, Signal};
+use crate::event::{
+    DetectionRow, DriftRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState,
+};
 use crate::model::{FeatureKind, Method, Metric, Rule, WindowSize};
 
 /// A healthy closed window of seven days, `index` weeks after 2019-01-03, with 1,000 predictions.
@@ -58,6 +61,15 @@ pub fn window(index: i64) -> WindowReport {
             n: 1_000,
             verdict: Verdict::Ok,
             detail: None,
+        }],
+        detections: vec![DetectionRow {
+            series: "error".into(),
+            detector: DetectorKind::HddmA,
+            detected_at: start.plus(Span::from_days(2)),
+            signal: Signal::Warning,
+            mean: 0.08,
+            reference: Some(0.055),
+            n: 140,
         }],
     }
 }
