@@ -24,6 +24,7 @@ impl EvaluateMachine {
     ) -> Result<(), RoleError> {
         self.judge_quality(model, report)?;
         self.judge_drift(model, report, snapshot)?;
+        self.judge_change(model, report)?;
         self.judge_decay(model, report, snapshot)?;
         let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();
         for check in checks {
@@ -101,7 +102,7 @@ impl EvaluateMachine {
     }
 
     /// Where the window's predictions stand in the input.
-    fn offsets(&self, report: &WindowReport) -> Vec<OffsetRange> {
+    pub(super) fn offsets(&self, report: &WindowReport) -> Vec<OffsetRange> {
         let topics = &self.topics.predictions;
         self.panes.offsets(&report.population, report.window_start, report.window_end, topics)
     }

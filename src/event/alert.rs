@@ -12,9 +12,9 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     pub fingerprint: Fingerprint,
-    /// `drift`, `decay`, `check`, `check_error`.
+    /// `quality`, `drift`, `change`, `decay`, `check`, `check_error`.
     pub kind: String,
-    /// What broke: empty for the model as a whole, else the check's name.
+    /// What broke: empty for the model as a whole, else the check's name, or the series and the detector.
     pub subject: String,
     #[serde(flatten)]
     pub population: Population,

@@ -85,6 +85,8 @@ fn queries(alert: &Alert) -> Vec<String> {
     let table = match alert.kind.as_str() {
         "drift" => "drift",
         "decay" => "performance",
+        "quality" => "quality",
+        "change" => "detections",
         _ => "windows",
     };
     let population = &alert.population;
