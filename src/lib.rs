@@ -5,12 +5,13 @@
 //! From the bottom up; a room imports only from the rooms above it in this list, and roles never import each other
 //! (they talk over topics). `tests/it/imports.rs` enforces it.
 //!
-//! - Vocabulary: [`clock`] (instants, spans, the clock that is passed in), [`model`] (what is monitored and how it is
-//!   judged), [`event`] (what travels on the bus and stands in the tables).
+//! - Vocabulary: [`clock`] (instants, spans, the clock that is passed in), [`detector`] (ADWIN and other sequential
+//!   detectors over one series), [`model`] (what is monitored and how it is judged), [`event`] (what travels on the bus
+//!   and stands in the tables).
 //! - Pure core, without I/O: [`profile`] (anchors, histograms, moments: mergeable counts), [`drift`] (PSI, KS,
-//!   and twelve other methods, the decision; agreement of attributions), [`quality`] (missing, unseen, out of range, constant), [`performance`] (metrics with intervals,
-//!   decay, estimates without labels, fairness), [`detector`] (ADWIN and other sequential detectors), [`window`] (panes,
-//!   watermarks, windows and their revisions).
+//!   and twelve other methods, the decision; agreement of attributions), [`quality`] (missing, unseen, out of range,
+//!   constant), [`performance`] (metrics with intervals, decay, estimates without labels, fairness), [`window`] (panes,
+//!   watermarks, windows and their revisions, series of panes for the detectors).
 //! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
 //!   data files), [`state`] (SlateDB), [`query`] (DataFusion over the tables).
 //! - The frame of every role: [`runner`] (reads, applies, checkpoints, publishes).

@@ -68,6 +68,7 @@ pub(super) fn window(model: &str, week: u32) -> WindowReport {
         performance: Vec::new(),
         quality: Vec::new(),
         fairness: Vec::new(),
+        detections: Vec::new(),
     }
 }
 

@@ -118,6 +118,14 @@ impl DetectorSettings {
             Self::Cusum(settings) => Box::new(Cusum::new(settings)?),
         })
     }
+
+    /// A detector of values that have mean 0 and standard deviation 1 as long as nothing changes: CUSUM needs no warm-up.
+    pub fn build_standardised(&self) -> Result<Box<dyn Detector>, InvalidSetting> {
+        match *self {
+            Self::Cusum(settings) => Ok(Box::new(Cusum::with_baseline(settings, 0.0, 1.0)?)),
+            _ => self.build(),
+        }
+    }
 }
 
 /// The detector with its default settings.

@@ -10,9 +10,10 @@
 //!   detects anything again once its sums are infinite.
 //! - **They are deterministic.** KSWIN, which draws samples, draws them from a seeded generator.
 //!
-//! In the stream they are pure functions of a model's panes in event-time order, see [`over_panes`].
+//! In the stream they are pure functions of a model's panes in event-time order, see [`over_series`].
 
 mod adwin;
+mod baseline;
 mod cusum;
 mod ddm;
 mod eddm;
@@ -31,6 +32,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use adwin::{Adwin, AdwinSettings};
+pub use baseline::{Baseline, over_series};
 pub use cusum::{Cusum, CusumSettings};
 pub use ddm::{Ddm, DdmSettings};
 pub use eddm::{Eddm, EddmSettings};
@@ -56,6 +58,17 @@ pub enum Signal {
     Warning,
     /// The series has changed; the detector starts anew with the next value.
     Drift,
+}
+
+impl Signal {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Warning => "warning",
+            Self::Drift => "drift",
+        }
+    }
 }
 
 /// A setting outside its domain.

@@ -46,20 +46,27 @@ pub struct Detection {
 /// A pane without rows, with a mean that is not finite, or (DDM, EDDM) with a mean outside 0…1 is left out; it keeps
 /// its index.
 pub fn over_panes(settings: &DetectorSettings, panes: &[PanePoint]) -> Result<Vec<Detection>, InvalidSetting> {
-    let mut detector = settings.build()?;
+    Ok(run(settings.build()?.as_mut(), settings.kind().domain(), &in_order(panes)))
+}
+
+pub(super) fn in_order(panes: &[PanePoint]) -> Vec<PanePoint> {
     let mut sorted = panes.to_vec();
     sorted.sort_by(|a, b| a.start.cmp(&b.start).then(a.mean.total_cmp(&b.mean)).then(a.count.cmp(&b.count)));
+    sorted
+}
+
+pub(super) fn run(detector: &mut dyn Detector, domain: InputDomain, sorted: &[PanePoint]) -> Vec<Detection> {
     let mut found = Vec::new();
     for (index, pane) in sorted.iter().enumerate() {
-        let signal = match settings.kind().domain() {
-            InputDomain::Errors => read_rows(detector.as_mut(), pane),
-            InputDomain::UnitInterval | InputDomain::Real => read_mean(detector.as_mut(), pane),
+        let signal = match domain {
+            InputDomain::Errors => read_rows(detector, pane),
+            InputDomain::UnitInterval | InputDomain::Real => read_mean(detector, pane),
         };
         if signal > Signal::Stable {
             found.push(Detection { pane: index, start: pane.start, signal });
         }
     }
-    Ok(found)
+    found
 }
 
 fn read_mean(detector: &mut dyn Detector, pane: &PanePoint) -> Signal {

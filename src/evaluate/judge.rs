@@ -24,6 +24,7 @@ impl EvaluateMachine {
     ) -> Result<(), RoleError> {
         self.judge_quality(model, report)?;
         self.judge_drift(model, report, snapshot)?;
+        self.judge_change(model, report)?;
         self.judge_decay(model, report, snapshot)?;
         self.judge_fairness(model, report)?;
         let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();

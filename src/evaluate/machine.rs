@@ -7,10 +7,12 @@ use async_trait::async_trait;
 
 use super::EvaluateRole;
 use super::alerts::Alerts;
+use super::change::carries_detections;
 use super::checks::CheckRunner;
 use super::panes::PaneStore;
 use super::raw::RawStore;
 use super::retraining::Requests;
+use super::series::SeriesStore;
 use super::windows::Windows;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
@@ -26,13 +28,14 @@ use crate::window::{Contents, Frame, PaneKey, PanePartial, PaneRecord, Watermark
 const WATERMARKS: &[u8] = b"meta/watermarks";
 /// How long panes must have stood still, by the wall clock, before event time alone may end them. Outcomes come by way
 /// of join: when history is replayed, the predictions' event time can run months ahead of them within seconds.
-const SETTLING: Span = Span::from_hours(1);
+pub(super) const SETTLING: Span = Span::from_hours(1);
 
 pub(super) struct EvaluateMachine {
     pub(super) models: BTreeMap<String, Model>,
     pub(super) topics: Topics,
     pub(super) checks: CheckRunner,
     pub(super) panes: PaneStore,
+    pub(super) series: SeriesStore,
     pub(super) alerts: Alerts,
     pub(super) requests: Requests,
     pub(super) outgoing: Vec<Outgoing>,
@@ -64,6 +67,7 @@ impl EvaluateMachine {
                 windows.restore_open(model, population, start);
             }
         }
+        let series = SeriesStore::open(&store, &models, &panes).await?;
         Ok(Self {
             models,
             topics: role.topics.clone(),
@@ -76,6 +80,7 @@ impl EvaluateMachine {
             references: role.references.clone(),
             raw: RawStore::open(Arc::clone(&store)).await?,
             panes,
+            series,
             windows,
             watermarks,
             moved: false,
@@ -94,6 +99,7 @@ impl EvaluateMachine {
             return Ok(());
         }
         self.windows.touch(model, &population, start);
+        self.series.touch(model, &population, start);
         // The whole population's report speaks of this group, whose pane may come after its own.
         let is_group = population.segment.as_deref().is_some_and(|segment| model.fairness.group_of(segment).is_some());
         let whole = Population { segment: None, ..population };
@@ -124,8 +130,24 @@ impl EvaluateMachine {
                 let PaneKey { population, start } = partial.key.clone();
                 if self.panes.put(partial, now)? {
                     self.windows.touch(model, &population, start);
+                    self.series.touch(model, &population, start);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Runs the detectors over the series that have changed; windows that were reported with other detections are due.
+    async fn detect(
+        &mut self,
+        model: &Model,
+        reference: &Reference,
+        watermark: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), RoleError> {
+        let Some(smallest) = model.windows.iter().min() else { return Ok(()) };
+        for (population, pane) in self.series.detect(model, reference, &self.panes, watermark, now).await? {
+            self.windows.revise(*smallest, &population, pane);
         }
         Ok(())
     }
@@ -182,7 +204,10 @@ impl EvaluateMachine {
         let mut contents = self.panes.compose(&frame.population, frame.start, frame.end()).await?;
         contents.groups = self.groups(model, reference, frame).await?;
         let normal = self.normal_outcomes(model, reference, &frame.population).await?;
-        let report = report(model, reference, normal.as_ref(), frame, &contents, labels_are_final);
+        let mut report = report(model, reference, normal.as_ref(), frame, &contents, labels_are_final);
+        if carries_detections(model, &report) {
+            report.detections = self.series.detections(&frame.population, frame.start, frame.end());
+        }
         let Some(report) = self.windows.close(frame, report, labels_are_final)? else { return Ok(None) };
         self.outgoing.push(Outgoing {
             topic: self.topics.windows.clone(),
@@ -249,6 +274,7 @@ impl EvaluateMachine {
                 ..Outgoing::default()
             });
         }
+        self.series.expire(model, &self.panes, oldest_pane(model, watermark));
         let panes = &self.panes;
         let has_panes = |frame: &Frame| panes.touched(&frame.population, frame.start, frame.end()).is_some();
         self.windows.expire(&model.name, oldest, has_panes);
@@ -299,6 +325,7 @@ impl Machine for EvaluateMachine {
             let watermarks = self.watermarks.entry(model.name.clone()).or_default();
             let before = watermarks.combined();
             let Some(watermark) = watermarks.advance(&self.topics.predictions) else { continue };
+            self.detect(model, &reference, watermark, now).await?;
             self.report_due(model, &reference, watermark, now).await?;
             if before != Some(watermark) {
                 self.expire(model, watermark, now);
@@ -306,6 +333,7 @@ impl Machine for EvaluateMachine {
         }
         self.raw.checkpoint(&mut checkpoint.writes)?;
         self.panes.checkpoint(&mut checkpoint.writes);
+        self.series.checkpoint(&mut checkpoint.writes)?;
         self.windows.checkpoint(&mut checkpoint.writes);
         checkpoint.outgoing.append(&mut self.outgoing);
         self.alerts.checkpoint(&mut checkpoint.writes, &mut checkpoint.outgoing)?;

@@ -5,6 +5,7 @@
 //! late outcomes change it.
 
 mod alerts;
+mod change;
 pub mod checks;
 mod fairness;
 mod judge;
@@ -13,6 +14,7 @@ mod panes;
 mod raw;
 mod retraining;
 mod root_cause;
+mod series;
 mod settings;
 mod trace;
 mod windows;

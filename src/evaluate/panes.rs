@@ -59,6 +59,11 @@ impl PaneStore {
         self.index.iter().flat_map(|(population, panes)| panes.keys().map(move |start| (population, *start)))
     }
 
+    /// The start of a population's first pane.
+    pub(super) fn first(&self, population: &Population) -> Option<Timestamp> {
+        self.index.get(population)?.first_key_value().map(|(start, _)| *start)
+    }
+
     /// Takes a partial in; false when a newer one of the same source is known, as after a zombie's last words.
     pub(super) fn put(&mut self, partial: PanePartial, now: Timestamp) -> Result<bool, RoleError> {
         let PanePartial { key, source, offsets, counts, .. } = partial;

@@ -78,6 +78,12 @@ impl Windows {
         }
     }
 
+    /// Something else is to be said of a pane than before, in windows of this size that have been reported.
+    pub(super) fn revise(&mut self, size: WindowSize, population: &Population, pane: Timestamp) {
+        let frames = size.starts_at(pane).map(|start| Frame { population: population.clone(), size, start });
+        self.dirty.extend(frames.filter(|frame| self.closed.contains_key(frame)));
+    }
+
     /// Finds the open windows again after a restart.
     pub(super) fn restore_open(&mut self, model: &Model, population: &Population, pane: Timestamp) {
         for size in &model.windows {

@@ -12,9 +12,10 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     pub fingerprint: Fingerprint,
-    /// `quality`, `drift`, `decay`, `fairness`, `check`, `check_error`.
+    /// `quality`, `drift`, `change`, `decay`, `fairness`, `check`, `check_error`.
     pub kind: String,
-    /// What broke: empty for the model as a whole, else the check's name or the protected attribute.
+    /// What broke: empty for the model as a whole, else the check's name, the protected attribute, or the series and the
+    /// detector.
     pub subject: String,
     #[serde(flatten)]
     pub population: Population,

@@ -1,5 +1,4 @@
-//! What evaluate says of one window: the rows of the SQL tables `windows`, `features`, `drift`, `performance`, `quality`
-//! and `fairness`.
+//! What evaluate says of one window: the rows of its SQL tables, such as `windows`, `features`, `drift` and `performance`.
 
 use std::fmt;
 
@@ -7,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Population;
 use crate::clock::Timestamp;
+use crate::detector::{DetectorKind, Signal};
 use crate::model::{FairnessMetric, FeatureKind, Method, Metric, Rule, WindowSize};
 
 /// One revision of one window, as it stands on `plimsoll.windows`.
@@ -37,6 +37,9 @@ pub struct WindowReport {
     /// Only of whole populations.
     #[serde(default)]
     pub fairness: Vec<FairnessRow>,
+    /// Of the panes in windows of the model's smallest size; empty in all others, so that each is told once.
+    #[serde(default)]
+    pub detections: Vec<DetectionRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +155,23 @@ pub struct FairnessRow {
     pub n: u64,
     pub verdict: Verdict,
     pub detail: Option<String>,
+}
+
+/// A pane at which a sequential detector warned or found that a series had changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectionRow {
+    /// `error`, `loss`, a feature's name or `prediction.score`.
+    pub series: String,
+    pub detector: DetectorKind,
+    /// Start of the pane.
+    pub detected_at: Timestamp,
+    pub signal: Signal,
+    /// Mean of the series over the pane's rows.
+    pub mean: f64,
+    /// The same in the reference; none where it has none.
+    pub reference: Option<f64>,
+    /// The pane's rows with a value.
+    pub n: u64,
 }
 
 impl Verdict {

@@ -2,6 +2,7 @@
 //!
 //! These are validated values; [`crate::settings`] makes them from TOML.
 
+mod detectors;
 mod fairness;
 mod policy;
 mod quality;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
+pub use detectors::{DetectorPolicy, Series};
 pub use fairness::{FairnessMetric, FairnessPolicy};
 pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy, Tolerance};
 pub use quality::{QualityPolicy, Rule};
@@ -57,6 +59,7 @@ pub struct Model {
     pub performance: PerformancePolicy,
     pub quality: QualityPolicy,
     pub fairness: FairnessPolicy,
+    pub detectors: DetectorPolicy,
     pub retraining: RetrainingPolicy,
 }
 
@@ -174,6 +177,7 @@ impl Model {
             performance: PerformancePolicy::of(task),
             quality: QualityPolicy::default(),
             fairness: FairnessPolicy::default(),
+            detectors: DetectorPolicy::default(),
             retraining: RetrainingPolicy::default(),
         }
     }

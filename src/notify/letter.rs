@@ -87,6 +87,7 @@ fn queries(alert: &Alert) -> Vec<String> {
         "decay" => "performance",
         "quality" => "quality",
         "fairness" => "fairness",
+        "change" => "detections",
         _ => "windows",
     };
     let population = &alert.population;

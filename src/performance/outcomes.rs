@@ -114,6 +114,35 @@ impl OutcomeCounts {
         }
     }
 
+    /// Mean error of a prediction, and how many it is over: the share of wrong labels (1 − accuracy), or the mean absolute
+    /// error of a regression. Unlike [`OutcomeCounts::estimate`] it is there for a single outcome; `None` for none.
+    #[must_use]
+    pub fn mean_error(&self, anchors: OutcomeAnchors<'_>) -> Option<(f64, u64)> {
+        let share = |wrong: u64, n: u64| (n > 0).then(|| (wrong as f64 / n as f64, n));
+        match (self, anchors) {
+            (Self::Binary(binary), _) => {
+                let counts = &binary.counts;
+                share(counts.false_positive.saturating_add(counts.false_negative), counts.labelled())
+            }
+            (Self::Multiclass(counts), _) => share(counts.labelled().saturating_sub(counts.correct), counts.labelled()),
+            (Self::Regression(counts), OutcomeAnchors::Regression(scale)) => {
+                Some((counts.mean_absolute_error(scale)?, counts.count))
+            }
+            (Self::Regression(_), _) => None,
+        }
+    }
+
+    /// Mean log loss of a prediction, and how many it is over; `None` for none, and for regressions.
+    #[must_use]
+    pub fn mean_log_loss(&self) -> Option<(f64, u64)> {
+        let sums = match self {
+            Self::Binary(binary) => &binary.scores.sums,
+            Self::Multiclass(counts) => &counts.losses,
+            Self::Regression(_) => return None,
+        };
+        (sums.n > 0).then(|| (sums.log_loss.value() / sums.n as f64, sums.n))
+    }
+
     /// The metric, named and defined as in scikit-learn; precision, recall, specificity, F1 and ROC AUC of several
     /// classes are macro averages. `None` where the task has no such metric or its denominator is zero.
     #[must_use]

@@ -124,6 +124,13 @@ impl RegressionCounts {
         rescaled(loss, scale.scale)
     }
 
+    /// The value of [`RegressionCounts::mae`], also for a single outcome; `None` for none or where a float cannot hold it.
+    #[must_use]
+    pub fn mean_absolute_error(&self, scale: &OutcomeScale) -> Option<f64> {
+        let mean = scale.scale * (self.absolute_error.value() / self.count as f64);
+        mean.is_finite().then_some(mean)
+    }
+
     /// Mean squared error `Σ(ŷ − y)² / n`, in the squared unit of `y`; as `sklearn.metrics.mean_squared_error`.
     #[must_use]
     pub fn mse(&self, scale: &OutcomeScale) -> Option<Estimate> {

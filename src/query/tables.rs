@@ -6,6 +6,7 @@
 mod accounting;
 mod alerts;
 mod column;
+mod detections;
 mod drift;
 mod fairness;
 mod features;
@@ -25,7 +26,7 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 10] {
+pub fn catalogue() -> [&'static dyn Table; 11] {
     [
         &windows::TABLE,
         &features::TABLE,
@@ -33,6 +34,7 @@ pub fn catalogue() -> [&'static dyn Table; 10] {
         &performance::TABLE,
         &quality::TABLE,
         &fairness::TABLE,
+        &detections::TABLE,
         &alerts::TABLE,
         &retraining::TABLE,
         &accounting::TABLE,

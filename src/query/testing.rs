@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Snapshot;
 use crate::clock::{Span, Timestamp};
+use crate::detector::{DetectorKind, Signal};
 use crate::event::{
-    DriftRow, FairnessRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState,
+    DetectionRow, DriftRow, FairnessRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport,
+    WindowState,
 };
 use crate::model::{FairnessMetric, FeatureKind, Method, Metric, Rule, WindowSize};
 
@@ -75,6 +77,15 @@ pub fn window(index: i64) -> WindowReport {
             n: 1_000,
             verdict: Verdict::Ok,
             detail: None,
+        }],
+        detections: vec![DetectionRow {
+            series: "error".into(),
+            detector: DetectorKind::HddmA,
+            detected_at: start.plus(Span::from_days(2)),
+            signal: Signal::Warning,
+            mean: 0.08,
+            reference: Some(0.055),
+            n: 140,
         }],
     }
 }

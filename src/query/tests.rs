@@ -66,6 +66,7 @@ fn the_tables_have_the_columns_of_the_design() {
     );
     assert_eq!(columns("quality"), format!("{KEYS} feature rule value reference p_value threshold n verdict detail"));
     assert_eq!(columns("fairness"), format!("{KEYS} attribute metric value worst_group threshold n verdict detail"));
+    assert_eq!(columns("detections"), format!("{KEYS} series detector detected_at signal mean reference n"));
     assert_eq!(
         columns("alerts"),
         "fingerprint model version variant segment kind subject severity state started_at fired_at resolved_at \

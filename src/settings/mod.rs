@@ -4,6 +4,7 @@
 //! service, or a list of everything that is wrong. `config/plimsoll.toml` explains every key. Precedence: flags, then
 //! the environment, then the file, then the defaults.
 
+mod detectors;
 mod error;
 mod kafka;
 mod keys;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::detectors;
 use super::error::Problems;
 use super::policy;
 use super::raw::{Node, Raw};
@@ -11,7 +12,7 @@ use super::values;
 use crate::clock::Span;
 use crate::model::{Columns, FeatureKind, FeatureSpec, Mapping, Model, ReferenceSource, Task, WindowSize};
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "name",
     "task",
     "positive",
@@ -33,6 +34,7 @@ const KEYS: [&str; 22] = [
     "performance",
     "quality",
     "fairness",
+    "detectors",
     "retraining",
 ];
 const MAPPING_KEYS: [&str; 10] =
@@ -86,6 +88,7 @@ fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     model.performance = policy::performance(&section.table("performance", problems), model.task, problems);
     model.quality = policy::quality(&section.table("quality", problems), problems);
     fairness(&mut model, section, problems);
+    model.detectors = detectors::detectors(&section.table("detectors", problems), &model, problems);
     model.retraining = policy::retraining(&section.table("retraining", problems), problems);
     model
 }

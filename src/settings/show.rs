@@ -7,6 +7,7 @@ use std::path::Path;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
 use super::Settings;
+use super::detectors;
 use super::redact::{HIDDEN, hide_userinfo, is_secret};
 use super::units::format_bytes;
 use crate::api::HttpSettings;
@@ -136,6 +137,9 @@ fn model(model: &Model) -> Table {
     put_table(&mut table, "quality", quality(&model.quality));
     if !model.fairness.attributes.is_empty() {
         put_table(&mut table, "fairness", fairness(&model.fairness));
+    }
+    if !model.detectors.is_empty() {
+        put_table(&mut table, "detectors", detectors::table(&model.detectors));
     }
     put_table(&mut table, "retraining", retraining(&model.retraining));
     table

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::bus::BrokerSource;
+use crate::detector::{DdmSettings, DetectorSettings};
 use crate::model::{FairnessMetric, FeatureKind, Metric, ReferenceSource};
 
 const MODEL: &str = "[[model]]\nname = \"m\"\ntask = \"binary\"\nreference = { first = 100 }\n";
@@ -104,6 +105,10 @@ equalized_odds_difference = 0.2
 alpha = 0.02
 min_samples = 30
 windows = 2
+[model.detectors]
+error = ["adwin", { kind = "ddm", warm_start = 50, drift_threshold = 4 }, "eddm", "hddm_a", "hddm_w"]
+loss = "cusum"
+features = { amount = ["page_hinkley", { kind = "kswin", seed = 7 }], "prediction.score" = ["hddm_a"] }
 [model.retraining]
 enabled = false
 windows = 5
@@ -175,6 +180,19 @@ fn every_key_is_read() {
     assert_eq!((tolerated(Metric::Accuracy), tolerated(Metric::RocAuc)), (Some(0.03), Some(0.01)));
     assert_eq!(tolerated(Metric::F1), None);
     assert!(!model.retraining.enabled);
+    let kinds =
+        |detectors: &[DetectorSettings]| detectors.iter().map(|of| of.kind().name()).collect::<Vec<_>>().join(" ");
+    let watched: Vec<(&str, String)> =
+        model.detectors.series().map(|(series, detectors)| (series.name(), kinds(detectors))).collect();
+    let wanted = [
+        ("error", "adwin ddm eddm hddm_a hddm_w"),
+        ("loss", "cusum"),
+        ("amount", "page_hinkley kswin"),
+        ("prediction.score", "hddm_a"),
+    ];
+    assert_eq!(watched, wanted.map(|(series, kinds)| (series, kinds.to_owned())));
+    let ddm = DdmSettings { warm_start: 50, drift_threshold: 4.0, ..DdmSettings::default() };
+    assert_eq!(model.detectors.error[1], DetectorSettings::Ddm(ddm));
 }
 
 #[test]
@@ -331,6 +349,51 @@ fn contradictions_within_a_model_are_errors() {
         let error = model_error(keys);
         assert!(error.contains(expected), "{keys}: {error}");
     }
+}
+
+#[test]
+fn wrong_detectors_are_told_with_what_would_be_right() {
+    for (keys, wanted) in [
+        (
+            "error = [\"adwn\"]",
+            "detectors.error[0]: 'adwn' is not a detector, did you mean adwin: write one of adwin, ",
+        ),
+        ("error = [{ delta = 0.1 }]", "detectors.error[0]: has no kind: write { kind = \"adwin\", … }"),
+        (
+            "error = [{ kind = \"adwin\", detla = 0.1 }]",
+            "adwin has no setting detla, did you mean delta: it has delta, ",
+        ),
+        ("error = [{ kind = \"adwin\", delta = 2 }]", "detectors.error[0]: delta must be above 0 and below 1"),
+        ("error = [{ kind = \"adwin\", clock = 0.5 }]", "clock must be a whole number from 0 on, not 0.5"),
+        ("error = [{ kind = \"adwin\", delta = [1] }]", "delta must be a number, not a list"),
+        ("error = [{ kind = \"page_hinkley\", mode = \"left\" }]", "mode must be up, down or both, not left"),
+        ("error = [\"adwin\", { kind = \"adwin\", delta = 0.1 }]", "detectors.error: names adwin twice"),
+        (
+            "loss = [\"ddm\"]",
+            "ddm reads only the errors of a classification: write one of adwin, page_hinkley, kswin, cusum",
+        ),
+        ("features = { x = [\"eddm\"] }", "detectors.features.x[0]: eddm reads only the errors of a classification"),
+        (
+            "features = { x = [\"hddm_a\"] }",
+            "hddm_a reads only values from 0 to 1: write one of adwin, page_hinkley, kswin",
+        ),
+        (
+            "features = { \"prediction.label\" = [\"adwin\"] }",
+            "has no mean: only numeric features and prediction.score have",
+        ),
+        (
+            "error = [\"adwin\"]\nfeatures = { error = [\"adwin\"] }",
+            "detectors.features.error: the series of detectors.error",
+        ),
+        ("error = [3]", "must be a detector such as \"adwin\""),
+        ("errors = [\"adwin\"]", "did you mean error"),
+    ] {
+        let error = model_error(&format!("[model.detectors]\n{keys}\n"));
+        assert!(error.contains(wanted), "{keys}: {error}");
+    }
+    let error =
+        model_error("[model.features.x]\ntype = \"categorical\"\n[model.detectors.features]\nx = [\"adwin\"]\n");
+    assert!(error.contains("detectors.features.x: has no mean"), "{error}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Frame {
     }
 }
 
-/// Everything that is said of a closed window. Revision and late events are the caller's to fill in.
+/// Everything that is said of a closed window. Revision, late events and detections are the caller's to fill in.
 ///
 /// `normal_outcomes` is the reference's performance; `labels_are_final` says that no more outcomes are expected.
 #[must_use]
@@ -80,6 +80,7 @@ pub fn report(
         features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
         drift: normal
             .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
+        detections: Vec::new(),
         quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
         performance: performance::judge(
             &performance_policy,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Rooms by floor, lowest first. A room may import from lower floors; on its own floor only from itself, but for the
 /// floors that say otherwise.
 const FLOORS: [(&str, &[&str], bool); 8] = [
-    ("vocabulary", &["clock", "model", "event"], true),
-    ("core", &["profile", "drift", "quality", "performance", "detector", "window"], true),
+    ("vocabulary", &["clock", "detector", "model", "event"], true),
+    ("core", &["profile", "drift", "quality", "performance", "window"], true),
     ("ports", &["telemetry", "bus", "codec", "state", "archive", "query"], true),
     ("frame", &["runner"], false),
     ("roles", &["ingest", "join", "evaluate", "notify", "registry", "serve"], false),

@@ -103,6 +103,16 @@ impl Theater {
         self.slots.get_mut(place).unwrap().open = open;
     }
 
+    /// Ends the process between two checkpoints and starts it with other roles on the same stores.
+    pub async fn restart(&mut self, roles: Vec<Arc<dyn Role>>) {
+        self.roles = roles;
+        for place in self.places() {
+            let store = self.slots[&place].store.clone();
+            let open = self.open(place.0, &place.1, &store).await;
+            self.slots.get_mut(&place).unwrap().open = open;
+        }
+    }
+
     /// Reads and checkpoints without crashes until nothing is left to do.
     pub async fn finish(&mut self) {
         loop {
