@@ -67,6 +67,7 @@ pub(super) fn window(model: &str, week: u32) -> WindowReport {
         drift: FEATURES.iter().enumerate().map(|(index, feature)| drift(feature, index, week)).collect(),
         performance: Vec::new(),
         quality: Vec::new(),
+        multivariate: Vec::new(),
     }
 }
 

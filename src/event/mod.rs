@@ -14,7 +14,9 @@ pub use accounting::Accounting;
 pub use alert::{Alert, AlertState, Fingerprint, Severity};
 pub use dead_letter::{DeadLetter, Reason};
 pub use join_row::{JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
-pub use report::{DriftRow, FeatureRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState};
+pub use report::{
+    DriftRow, FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
+};
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
 
 /// A 128-bit hash of an event's id; ids are unique within a model. Written as 16 bytes, which is less than a variable

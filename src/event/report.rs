@@ -1,4 +1,5 @@
-//! What evaluate says of one window: the rows of the SQL tables `windows`, `features`, `drift`, `performance`.
+//! What evaluate says of one window: the rows of the SQL tables `windows`, `features`, `drift`, `performance`,
+//! `quality`, `multivariate`.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Population;
 use crate::clock::Timestamp;
-use crate::model::{FeatureKind, Method, Metric, Rule, WindowSize};
+use crate::model::{FeatureKind, Method, Metric, MultivariateMethod, Rule, WindowSize};
 
 /// One revision of one window, as it stands on `plimsoll.windows`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct WindowReport {
     pub performance: Vec<PerformanceRow>,
     #[serde(default)]
     pub quality: Vec<QualityRow>,
+    #[serde(default)]
+    pub multivariate: Vec<MultivariateRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +125,30 @@ pub struct QualityRow {
     pub detail: Option<String>,
 }
 
+/// Drift of all features together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MultivariateRow {
+    pub method: MultivariateMethod,
+    /// Mean reconstruction error of the window's rows.
+    pub statistic: Option<f64>,
+    /// The same of the reference's.
+    pub reference: Option<f64>,
+    /// Confidence interval of the statistic, with the reference's own error: the two differ significantly when the
+    /// reference lies outside.
+    pub lower: Option<f64>,
+    pub upper: Option<f64>,
+    pub p_value: Option<f64>,
+    /// Smaller differences from the reference are never drift; in the statistic's unit.
+    pub threshold: Option<f64>,
+    /// Features that are looked at, and principal components that are kept of them.
+    pub features: u64,
+    pub components: u64,
+    pub n_reference: u64,
+    pub n_current: u64,
+    pub verdict: Verdict,
+    pub detail: Option<String>,
+}
+
 impl Verdict {
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -161,5 +188,10 @@ impl WindowReport {
     /// Features whose deciding method found drift.
     pub fn drifted(&self) -> impl Iterator<Item = &DriftRow> {
         self.drift.iter().filter(|row| row.decides && row.verdict == Verdict::Drift)
+    }
+
+    /// Methods that found drift in all features together.
+    pub fn drifted_together(&self) -> impl Iterator<Item = &MultivariateRow> {
+        self.multivariate.iter().filter(|row| row.verdict == Verdict::Drift)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! These are validated values; [`crate::settings`] makes them from TOML.
 
+mod multivariate;
 mod policy;
 mod quality;
 mod window_size;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
+pub use multivariate::{MultivariateMethod, ReconstructionPolicy};
 pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy, Tolerance};
 pub use quality::{QualityPolicy, Rule};
 pub use window_size::{WindowSize, WindowSizeError};

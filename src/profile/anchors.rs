@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::edges::Edges;
+use super::projection::Projection;
 use super::quantile::sorted_quantile;
 use crate::model::{FeatureKind, FeatureSpec};
 
@@ -21,6 +22,8 @@ pub struct Anchors {
     /// Counts of different epochs cannot be merged.
     pub epoch: u32,
     pub columns: Vec<ColumnAnchors>,
+    /// How the features go together; none where the configuration does not want it or it says nothing.
+    pub projection: Option<Projection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

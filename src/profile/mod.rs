@@ -8,8 +8,11 @@ mod anchors;
 mod column;
 mod edges;
 mod encode;
+mod jacobi;
 mod latency;
+mod projection;
 mod quantile;
+mod reconstruction;
 mod reference;
 mod rows;
 
@@ -18,8 +21,11 @@ use serde::{Deserialize, Serialize};
 pub use anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
 pub use column::{ColumnProfile, Moments};
 pub use encode::{DecodeError, decode, encode};
+pub use jacobi::{Eigenpair, eigenpairs};
 pub use latency::LatencyHistogram;
+pub use projection::Projection;
 pub use quantile::sorted_quantile;
+pub use reconstruction::Reconstruction;
 pub use reference::{OutcomeFrame, Reference, ReferenceBuilder, ReferencePopulation};
 pub use rows::{Rows, Values};
 
@@ -38,6 +44,8 @@ pub struct Profile {
     pub errors: u64,
     pub columns: Vec<ColumnProfile>,
     pub latency: LatencyHistogram,
+    /// Empty where the anchors have no projection.
+    pub reconstruction: Reconstruction,
 }
 
 impl Profile {
@@ -48,6 +56,7 @@ impl Profile {
             errors: 0,
             columns: anchors.columns.iter().map(|column| ColumnProfile::empty(&column.values)).collect(),
             latency: LatencyHistogram::default(),
+            reconstruction: Reconstruction::default(),
         }
     }
 
@@ -65,6 +74,9 @@ impl Profile {
         for (index, (column, profile)) in anchors.columns.iter().zip(&mut self.columns).enumerate() {
             profile.count(&column.values, rows.values(index), selected);
         }
+        if let Some(projection) = &anchors.projection {
+            projection.measure(&anchors.columns, rows, selected, &mut self.reconstruction);
+        }
     }
 
     /// Adds the counts of `other`, which must have been counted with the same anchors.
@@ -72,6 +84,7 @@ impl Profile {
         self.predictions += other.predictions;
         self.errors += other.errors;
         self.latency.merge(&other.latency);
+        self.reconstruction.merge(&other.reconstruction);
         if self.columns.is_empty() {
             self.columns.clone_from(&other.columns);
             return;

@@ -6,6 +6,7 @@ use arrow::array::{Array, BooleanArray, Float64Array, StringArray};
 use serde::{Deserialize, Serialize};
 
 use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
+use super::projection::Projection;
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
 use crate::clock::Timestamp;
@@ -57,6 +58,7 @@ pub struct ReferenceBuilder {
     times: Option<(Timestamp, Timestamp)>,
     from_stream: bool,
     max_segments: usize,
+    reconstruction: Option<bool>,
     rows: usize,
 }
 
@@ -132,6 +134,7 @@ impl ReferenceBuilder {
             times: None,
             from_stream: false,
             max_segments: usize::MAX,
+            reconstruction: None,
             rows: 0,
         }
     }
@@ -140,6 +143,13 @@ impl ReferenceBuilder {
     #[must_use]
     pub fn max_segments(mut self, max: usize) -> Self {
         self.max_segments = max;
+        self
+    }
+
+    /// Whether rows are reconstructed from principal components: yes, no, or where that is cheap.
+    #[must_use]
+    pub fn reconstruction(mut self, wanted: Option<bool>) -> Self {
+        self.reconstruction = wanted;
         self
     }
 
@@ -208,10 +218,12 @@ impl ReferenceBuilder {
                     ColumnAnchors { name: name.clone(), values: column.fit(allowed) }
                 })
                 .collect(),
+            projection: None,
         };
         anchors.set_limits(&self.specs);
         let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
         let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
+        anchors.projection = Projection::fit(&anchors.columns, &rows, self.rows, self.reconstruction);
         let frame = self.frame();
         let counting = Counting { builder: &self, anchors: &anchors, frame: &frame, rows: &rows };
         let everybody: Vec<usize> = (0..self.rows).collect();

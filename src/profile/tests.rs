@@ -15,6 +15,7 @@ fn anchors() -> Anchors {
             ColumnAnchors { name: "x".into(), values: ValueAnchors::Numeric(numeric) },
             ColumnAnchors { name: "k".into(), values: ValueAnchors::Categorical(categorical) },
         ],
+        projection: None,
     }
 }
 
@@ -111,6 +112,7 @@ fn mean_and_std_keep_their_precision_far_from_zero() {
     let anchors = Anchors {
         epoch: 0,
         columns: vec![ColumnAnchors { name: "x".into(), values: ValueAnchors::Numeric(numeric.clone()) }],
+        projection: None,
     };
     let rows: Vec<Row> = values.iter().map(|value| (Some(*value), None)).collect();
     let profile = profile_of(&anchors, &rows);

@@ -9,6 +9,7 @@ mod column;
 mod drift;
 mod features;
 mod models;
+mod multivariate;
 mod performance;
 mod quality;
 mod retraining;
@@ -24,11 +25,12 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 9] {
+pub fn catalogue() -> [&'static dyn Table; 10] {
     [
         &windows::TABLE,
         &features::TABLE,
         &drift::TABLE,
+        &multivariate::TABLE,
         &performance::TABLE,
         &quality::TABLE,
         &alerts::TABLE,

@@ -58,7 +58,7 @@ pub(super) fn read_reference(file: &DataFile, layout: &Layout, bar: &ProgressBar
     let rows_hint = file.rows();
     let mut side = ReferenceSide {
         rows: 0,
-        anchors: Anchors { epoch: 0, columns: Vec::new() },
+        anchors: Anchors { epoch: 0, columns: Vec::new(), projection: None },
         columns: Vec::new(),
         whole: Profile::default(),
         segments: by_segment.keys().map(|segment| (segment.clone(), Profile::default())).collect(),

@@ -112,7 +112,7 @@ proptest! {
         let fit = |mut column: ColumnProfile| { column.bins.truncate(anchors.edges().len() + 1); column };
         let (reference, current) = (fit(reference), fit(current));
         let values = ValueAnchors::Numeric(anchors.clone());
-        let anchors = Anchors { epoch: 0, columns: vec![ColumnAnchors { name: "x".into(), values }] };
+        let anchors = Anchors { epoch: 0, columns: vec![ColumnAnchors { name: "x".into(), values }], projection: None };
         let profile = |column: &ColumnProfile| Profile { columns: vec![column.clone()], ..Profile::default() };
         for row in judge(&DriftPolicy::default(), &anchors, &profile(&reference), &profile(&current)) {
             for value in [row.statistic, row.p_value, row.lower, row.upper, Some(row.threshold)].into_iter().flatten() {

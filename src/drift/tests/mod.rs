@@ -2,6 +2,7 @@ mod bounds;
 mod counts;
 mod decision;
 mod preset;
+mod reconstruction;
 
 use super::*;
 use crate::event::DriftRow;
@@ -17,7 +18,7 @@ fn column(bins: &[u64]) -> ColumnProfile {
 fn categorical(reference: &[u64], current: &[u64]) -> (Anchors, Profile, Profile) {
     let names: Vec<String> = (0..reference.len()).map(|i| format!("c{i}")).collect();
     let values = ValueAnchors::Categorical(CategoryAnchors::from(names));
-    let anchors = Anchors { epoch: 0, columns: vec![ColumnAnchors { name: "k".into(), values }] };
+    let anchors = Anchors { epoch: 0, columns: vec![ColumnAnchors { name: "k".into(), values }], projection: None };
     let profile = |bins: &[u64]| Profile { columns: vec![column(bins)], ..Profile::default() };
     (anchors, profile(reference), profile(current))
 }
@@ -27,7 +28,11 @@ fn numeric(reference: &[f64], current: &[f64]) -> (Anchors, Profile, Profile) {
     let profile = |values: &[f64]| Profile { columns: vec![numeric_column(&anchors, values)], ..Profile::default() };
     let (reference, current) = (profile(reference), profile(current));
     let values = ValueAnchors::Numeric(anchors);
-    (Anchors { epoch: 0, columns: vec![ColumnAnchors { name: "x".into(), values }] }, reference, current)
+    (
+        Anchors { epoch: 0, columns: vec![ColumnAnchors { name: "x".into(), values }], projection: None },
+        reference,
+        current,
+    )
 }
 
 fn numeric_column(anchors: &NumericAnchors, values: &[f64]) -> ColumnProfile {
