@@ -59,10 +59,11 @@ impl EvaluateMachine {
         if report.multivariate.is_empty() {
             return Ok(());
         }
-        let (severity, windows) = (Severity::Warning, model.drift.windows);
-        let cause = Cause { kind: "drift", subject: "multivariate", severity, windows };
+        let by_feature =
+            Cause { kind: "drift", subject: "", severity: Severity::Warning, windows: model.drift.windows };
+        let cause = Cause { subject: "multivariate", ..by_feature.clone() };
         let raised = self.alerts.note(&cause, report, multivariate_verdicts(report));
-        if self.alerts.is_told_by_the_whole(&cause, report) {
+        if [&cause, &by_feature].into_iter().any(|cause| self.alerts.is_told_by_the_whole(cause, report)) {
             return Ok(());
         }
         let offsets = self.offsets(report);

@@ -1,6 +1,7 @@
 //! The pipeline under crashes: whatever the batch sizes and wherever it is torn down, the windows come out the same.
 
 mod alerts;
+mod multivariate;
 mod stream;
 mod theater;
 
