@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How well a window's rows are reconstructed from the reference's principal components.
+/// How well a window's rows are reconstructed from the reference's principal components. The test has the alpha of the
+/// drift policy for itself, as have the features: what the model tolerates of false alarms holds for each of the two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReconstructionPolicy {
     /// Whether it is computed at all; where nothing is said, for models with up to 50 features that vary.

@@ -12,7 +12,8 @@ use super::{LABEL_COLUMN, SCORE_COLUMN};
 
 /// Share of the variance that the kept components explain more than, as NannyML's default.
 const EXPLAINED: f64 = 0.65;
-/// Every event pays for the square of the columns, so that wide models must ask for it.
+/// Every event pays for the square of the columns, so that wide models must ask for it. With 20 columns it is about as
+/// much as all other counting.
 const MAX_COLUMNS: usize = 50;
 const MAX_COLUMNS_WHEN_ASKED_FOR: usize = 200;
 /// Rows that are encoded together, column by column.
