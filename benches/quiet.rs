@@ -148,7 +148,7 @@ fn reference(random: &mut Random, kind: Kind, rows: usize) -> (Anchors, Profile)
     let drawn: Vec<Column> = (0..FEATURES).map(|_| draw(random, kind, rows, Change::None)).collect();
     let named =
         |(index, column): (usize, &Column)| ColumnAnchors { name: format!("x{index:02}"), values: column.anchors() };
-    let anchors = Anchors { epoch: 0, columns: drawn.iter().enumerate().map(named).collect() };
+    let anchors = Anchors { epoch: 0, columns: drawn.iter().enumerate().map(named).collect(), projection: None };
     let columns = drawn.iter().zip(&anchors.columns).map(|(column, anchors)| column.count(&anchors.values)).collect();
     (anchors, Profile { columns, ..Profile::default() })
 }

@@ -29,7 +29,7 @@ impl Random {
 /// Two causes stand behind six features. The last three follow the second cause, times `sign`: a rotation that leaves
 /// each feature's distribution as it is.
 fn columns(random: &mut Random, rows: usize, sign: f64) -> Vec<Float64Array> {
-    let mut columns = vec![Vec::with_capacity(rows); FEATURES];
+    let mut columns = vec![Vec::new(); FEATURES];
     for _ in 0..rows {
         let (first, second) = (random.normal(), random.normal());
         for (index, column) in columns.iter_mut().enumerate() {
