@@ -8,7 +8,8 @@
 //! - Vocabulary: [`clock`] (instants, spans, the clock that is passed in), [`detector`] (ADWIN and other sequential
 //!   detectors over one series), [`model`] (what is monitored and how it is judged), [`event`] (what travels on the bus
 //!   and stands in the tables).
-//! - Pure core, without I/O: [`profile`] (anchors, histograms, moments: mergeable counts), [`drift`] (PSI, KS,
+//! - Pure core, without I/O: [`profile`] (anchors, histograms, moments, reconstruction errors: mergeable
+//!   counts), [`drift`] (PSI, KS,
 //!   and twelve other methods, the decision; agreement of attributions), [`quality`] (missing, unseen, out of range,
 //!   constant), [`performance`] (metrics with intervals, decay, estimates without labels, fairness), [`window`] (panes,
 //!   watermarks, windows and their revisions, series of panes for the detectors).

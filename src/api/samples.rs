@@ -69,6 +69,7 @@ pub(super) fn window(model: &str, week: u32) -> WindowReport {
         quality: Vec::new(),
         fairness: Vec::new(),
         detections: Vec::new(),
+        multivariate: Vec::new(),
     }
 }
 

@@ -27,7 +27,8 @@ pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> 
         dataset.feature_names_and_kinds().map(|(name, kind)| (name.to_owned(), kind)).collect();
     let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features)
         .task(model.task)
-        .specs(&model.features);
+        .specs(&model.features)
+        .reconstruction(model.drift.reconstruction.wanted);
     for batch in dataset.batches()? {
         let batch = batch?;
         let mut values: Vec<Values<'_>> = batch.features.iter().map(values_of).collect();
@@ -71,5 +72,8 @@ fn read_profile(path: &Path, model: &Model) -> Result<Reference, ReferenceError>
         return Err(ReferenceError::OtherModel { path: name, found: reference.model, wanted: model.name.clone() });
     }
     reference.anchors.set_limits(&model.features);
+    if model.drift.reconstruction.wanted == Some(false) {
+        reference.anchors.projection = None;
+    }
     Ok(reference)
 }

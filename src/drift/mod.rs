@@ -25,6 +25,7 @@ mod measure;
 mod preset;
 mod proportion;
 mod quadratic;
+mod reconstruction;
 mod significance;
 mod undefined;
 mod wasserstein;
@@ -44,6 +45,7 @@ pub use mean_shift::{MeanShift, mean_shift};
 pub use preset::{Choice, ColumnFacts, Compared, Preset, Side, Threshold};
 pub use proportion::{ProportionZ, proportion_z};
 pub use quadratic::QuadraticLaw;
+pub use reconstruction::judge_reconstruction;
 pub use significance::{
     benjamini_hochberg, chi_square_critical, chi_square_p_value, kolmogorov_p_value, normal_critical, normal_p_value,
     student_critical, student_p_value,

@@ -200,7 +200,9 @@ impl Alerts {
             let of_everybody = Population { segment: None, ..alert.population.clone() };
             alert.population.segment.is_some()
                 && alert.state != AlertState::Resolved
-                && (&alert.kind, &alert.subject, &of_everybody) == (&whole.kind, &whole.subject, &whole.population)
+                && (&alert.kind, &of_everybody) == (&whole.kind, &whole.population)
+                // What features show by themselves explains how they go together.
+                && (alert.subject == whole.subject || whole.subject.is_empty())
         };
         let parts = self.records.values().filter_map(|record| record.alert.as_ref()).filter(|alert| is_part(alert));
         for mut alert in parts.cloned().collect::<Vec<_>>() {

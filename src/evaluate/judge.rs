@@ -10,7 +10,7 @@ use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
 use super::root_cause::{decayed_segments, drifted_segments};
 use super::trace::Standing;
-use crate::event::{DriftRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport};
+use crate::event::{DriftRow, MultivariateRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport};
 use crate::model::{Model, Rule};
 use crate::query::Snapshot;
 use crate::runner::RoleError;
@@ -25,6 +25,7 @@ impl EvaluateMachine {
         self.judge_quality(model, report)?;
         self.judge_drift(model, report, snapshot)?;
         self.judge_change(model, report)?;
+        self.judge_multivariate(model, report)?;
         self.judge_decay(model, report, snapshot)?;
         self.judge_fairness(model, report)?;
         let checks: Vec<Check> = self.checks.checks_for(report).cloned().collect();
@@ -55,6 +56,21 @@ impl EvaluateMachine {
         }
         let offsets = self.offsets(report);
         self.alerts.settle(&cause, report, &raised, || drift_evidence(report, &raised, &offsets, snapshot))
+    }
+
+    fn judge_multivariate(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
+        if report.multivariate.is_empty() {
+            return Ok(());
+        }
+        let by_feature =
+            Cause { kind: "drift", subject: "", severity: Severity::Warning, windows: model.drift.windows };
+        let cause = Cause { subject: "multivariate", ..by_feature.clone() };
+        let raised = self.alerts.note(&cause, report, multivariate_verdicts(report));
+        if [&cause, &by_feature].into_iter().any(|cause| self.alerts.is_told_by_the_whole(cause, report)) {
+            return Ok(());
+        }
+        let offsets = self.offsets(report);
+        self.alerts.settle(&cause, report, &raised, || multivariate_evidence(report, &raised, &offsets))
     }
 
     fn judge_decay(&mut self, model: &Model, report: &WindowReport, snapshot: &Snapshot) -> Result<(), RoleError> {
@@ -136,6 +152,18 @@ fn explains_drift(row: &QualityRow) -> bool {
     breaks_the_column && row.verdict == Verdict::Failed
 }
 
+/// Per method: drifted, judged and fine, or not judged. One cause, one alert: what drifted or broken features explain is
+/// theirs to tell.
+fn multivariate_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
+    let is_explained = report.drifted().next().is_some() || report.quality.iter().any(explains_drift);
+    let verdict = |row: &MultivariateRow| match row.verdict {
+        Verdict::Insufficient => None,
+        Verdict::Drift if is_explained => None,
+        verdict => Some(verdict == Verdict::Drift),
+    };
+    report.multivariate.iter().map(|row| (row.method.to_string(), verdict(row))).collect()
+}
+
 /// And the other way round: a feature that has drifted, here or in the whole population, has values where the reference
 /// has none.
 fn is_explained_by_drift(row: &QualityRow, report: &WindowReport, has_drifted: bool) -> bool {
@@ -184,10 +212,29 @@ fn drift_evidence(
         "window": window_evidence(report),
         "offsets": offsets,
         "features": rows,
+        "multivariate": report.multivariate,
         "segments": drifted_segments(report, snapshot),
         "worst": rows.iter().max_by(|a, b| excess(a).total_cmp(&excess(b))).map(|row| &row.feature),
     });
     (summary, evidence)
+}
+
+fn multivariate_evidence(
+    report: &WindowReport,
+    raised: &Raised,
+    offsets: &[OffsetRange],
+) -> (String, serde_json::Value) {
+    let rows: Vec<_> = report.drifted_together().collect();
+    let named: Vec<String> =
+        if rows.is_empty() { raised.parts.clone() } else { rows.iter().map(|row| told(row)).collect() };
+    let summary = format!("features no longer go together as in the reference: {}", named.join(", "));
+    let evidence = json!({ "window": window_evidence(report), "offsets": offsets, "multivariate": rows });
+    (summary, evidence)
+}
+
+fn told(row: &MultivariateRow) -> String {
+    let (statistic, reference) = (row.statistic.unwrap_or_default(), row.reference.unwrap_or_default());
+    format!("{} {statistic:.3} (reference {reference:.3})", row.method)
 }
 
 /// How far beyond its threshold a statistic is; methods have units of their own.

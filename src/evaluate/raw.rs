@@ -69,6 +69,7 @@ impl RawStore {
         let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, schema.columns())
             .task(model.task)
             .specs(&model.features)
+            .reconstruction(model.drift.reconstruction.wanted)
             .from_stream();
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let earliest = earliest_rows(&batches, wanted)?;

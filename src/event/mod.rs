@@ -15,7 +15,8 @@ pub use alert::{Alert, AlertState, Fingerprint, Severity};
 pub use dead_letter::{DeadLetter, Reason};
 pub use join_row::{JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{
-    DetectionRow, DriftRow, FairnessRow, FeatureRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
+    DetectionRow, DriftRow, FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict,
+    WindowReport, WindowState,
 };
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
 

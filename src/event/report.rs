@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Population;
 use crate::clock::Timestamp;
 use crate::detector::{DetectorKind, Signal};
-use crate::model::{FairnessMetric, FeatureKind, Method, Metric, Rule, WindowSize};
+use crate::model::{FairnessMetric, FeatureKind, Method, Metric, MultivariateMethod, Rule, WindowSize};
 
 /// One revision of one window, as it stands on `plimsoll.windows`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct WindowReport {
     /// Of the panes in windows of the model's smallest size; empty in all others, so that each is told once.
     #[serde(default)]
     pub detections: Vec<DetectionRow>,
+    #[serde(default)]
+    pub multivariate: Vec<MultivariateRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +159,30 @@ pub struct FairnessRow {
     pub detail: Option<String>,
 }
 
+/// Drift of all features together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MultivariateRow {
+    pub method: MultivariateMethod,
+    /// Mean reconstruction error of the window's rows.
+    pub statistic: Option<f64>,
+    /// The same of the reference's.
+    pub reference: Option<f64>,
+    /// Confidence interval of the statistic, with the reference's own error: the two differ significantly when the
+    /// reference lies outside.
+    pub lower: Option<f64>,
+    pub upper: Option<f64>,
+    pub p_value: Option<f64>,
+    /// Smaller differences from the reference are never drift; in the statistic's unit.
+    pub threshold: Option<f64>,
+    /// Features that are looked at, and principal components that are kept of them.
+    pub features: u64,
+    pub components: u64,
+    pub n_reference: u64,
+    pub n_current: u64,
+    pub verdict: Verdict,
+    pub detail: Option<String>,
+}
+
 /// A pane at which a sequential detector warned or found that a series had changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectionRow {
@@ -213,5 +239,10 @@ impl WindowReport {
     /// Features whose deciding method found drift.
     pub fn drifted(&self) -> impl Iterator<Item = &DriftRow> {
         self.drift.iter().filter(|row| row.decides && row.verdict == Verdict::Drift)
+    }
+
+    /// Methods that found drift in all features together.
+    pub fn drifted_together(&self) -> impl Iterator<Item = &MultivariateRow> {
+        self.multivariate.iter().filter(|row| row.verdict == Verdict::Drift)
     }
 }

@@ -4,6 +4,7 @@
 
 mod detectors;
 mod fairness;
+mod multivariate;
 mod policy;
 mod quality;
 mod window_size;
@@ -17,6 +18,7 @@ use crate::clock::Span;
 
 pub use detectors::{DetectorPolicy, Series};
 pub use fairness::{FairnessMetric, FairnessPolicy};
+pub use multivariate::{MultivariateMethod, ReconstructionPolicy};
 pub use policy::{DriftPolicy, Method, Metric, PerformancePolicy, RetrainingPolicy, Tolerance};
 pub use quality::{QualityPolicy, Rule};
 pub use window_size::{WindowSize, WindowSizeError};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{ReconstructionPolicy, Task};
 use crate::clock::Span;
 
 /// How a window's distributions are judged against the reference.
@@ -22,6 +22,8 @@ pub struct DriftPolicy {
     pub min_samples: u64,
     /// Consecutive drifted windows before the alert fires.
     pub windows: u32,
+    /// What is asked of all features together.
+    pub reconstruction: ReconstructionPolicy,
 }
 
 /// How a window's performance is judged against the reference.
@@ -294,7 +296,14 @@ impl DriftPolicy {
 
 impl Default for DriftPolicy {
     fn default() -> Self {
-        Self { decide: vec![Method::Psi], floors: BTreeMap::new(), alpha: 0.01, min_samples: 100, windows: 1 }
+        Self {
+            decide: vec![Method::Psi],
+            floors: BTreeMap::new(),
+            alpha: 0.01,
+            min_samples: 100,
+            windows: 1,
+            reconstruction: ReconstructionPolicy::default(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::edges::Edges;
+use super::projection::Projection;
 use super::quantile::sorted_quantile;
 use crate::model::{FeatureKind, FeatureSpec};
 
@@ -23,6 +24,8 @@ pub struct Anchors {
     pub columns: Vec<ColumnAnchors>,
     /// The label of a binary model whose probability the score is.
     pub positive: Option<String>,
+    /// How the features go together; none where the configuration does not want it or it says nothing.
+    pub projection: Option<Projection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,8 +9,11 @@ mod column;
 mod counting;
 mod edges;
 mod encode;
+mod jacobi;
 mod latency;
+mod projection;
 mod quantile;
+mod reconstruction;
 mod reference;
 mod rows;
 
@@ -21,8 +24,11 @@ use crate::performance::PredictedScores;
 pub use anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
 pub use column::{ColumnProfile, Moments};
 pub use encode::{DecodeError, decode, encode};
+pub use jacobi::{Eigenpair, eigenpairs};
 pub use latency::LatencyHistogram;
+pub use projection::Projection;
 pub use quantile::sorted_quantile;
+pub use reconstruction::Reconstruction;
 pub use reference::{OutcomeFrame, Reference, ReferenceBuilder, ReferencePopulation};
 pub use rows::{Rows, Values};
 
@@ -43,6 +49,8 @@ pub struct Profile {
     pub latency: LatencyHistogram,
     /// Predicted labels of a binary model over the bins of its score, for estimates before outcomes come.
     pub predicted_scores: PredictedScores,
+    /// Empty where the anchors have no projection.
+    pub reconstruction: Reconstruction,
 }
 
 impl Profile {
@@ -54,6 +62,7 @@ impl Profile {
             columns: anchors.columns.iter().map(|column| ColumnProfile::empty(&column.values)).collect(),
             latency: LatencyHistogram::default(),
             predicted_scores: PredictedScores::default(),
+            reconstruction: Reconstruction::default(),
         }
     }
 
@@ -70,6 +79,9 @@ impl Profile {
         }
         for (index, (column, profile)) in anchors.columns.iter().zip(&mut self.columns).enumerate() {
             profile.count(&column.values, rows.values(index), selected);
+        }
+        if let Some(projection) = &anchors.projection {
+            projection.measure(&anchors.columns, rows, selected, &mut self.reconstruction);
         }
         self.count_predicted_scores(anchors, rows, selected);
     }
@@ -96,6 +108,7 @@ impl Profile {
         self.errors += other.errors;
         self.latency.merge(&other.latency);
         self.predicted_scores.merge(&other.predicted_scores);
+        self.reconstruction.merge(&other.reconstruction);
         if self.columns.is_empty() {
             self.columns.clone_from(&other.columns);
             return;

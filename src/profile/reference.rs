@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
 use super::counting::Counting;
+use super::projection::Projection;
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
 use crate::clock::Timestamp;
@@ -60,6 +61,7 @@ pub struct ReferenceBuilder {
     times: Option<(Timestamp, Timestamp)>,
     from_stream: bool,
     max_segments: usize,
+    reconstruction: Option<bool>,
     rows: usize,
 }
 
@@ -135,6 +137,7 @@ impl ReferenceBuilder {
             times: None,
             from_stream: false,
             max_segments: usize::MAX,
+            reconstruction: None,
             rows: 0,
         }
     }
@@ -143,6 +146,13 @@ impl ReferenceBuilder {
     #[must_use]
     pub fn max_segments(mut self, max: usize) -> Self {
         self.max_segments = max;
+        self
+    }
+
+    /// Whether rows are reconstructed from principal components: yes, no, or where that is cheap.
+    #[must_use]
+    pub fn reconstruction(mut self, wanted: Option<bool>) -> Self {
+        self.reconstruction = wanted;
         self
     }
 
@@ -216,10 +226,12 @@ impl ReferenceBuilder {
                 })
                 .collect(),
             positive: (self.task == Task::Binary).then(|| self.positive.clone()),
+            projection: None,
         };
         anchors.set_limits(&self.specs);
         let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
         let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
+        anchors.projection = Projection::fit(&anchors.columns, &rows, self.rows, self.reconstruction);
         let frame = self.frame();
         let (positive, outcomes) = (self.positive.as_str(), self.outcomes.as_slice());
         let counting = Counting { anchors: &anchors, frame: &frame, positive, rows: &rows, outcomes };

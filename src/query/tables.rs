@@ -11,6 +11,7 @@ mod drift;
 mod fairness;
 mod features;
 mod models;
+mod multivariate;
 mod performance;
 mod quality;
 mod retraining;
@@ -26,11 +27,12 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 11] {
+pub fn catalogue() -> [&'static dyn Table; 12] {
     [
         &windows::TABLE,
         &features::TABLE,
         &drift::TABLE,
+        &multivariate::TABLE,
         &performance::TABLE,
         &quality::TABLE,
         &fairness::TABLE,

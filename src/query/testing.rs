@@ -6,10 +6,10 @@ use super::Snapshot;
 use crate::clock::{Span, Timestamp};
 use crate::detector::{DetectorKind, Signal};
 use crate::event::{
-    DetectionRow, DriftRow, FairnessRow, FeatureRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport,
-    WindowState,
+    DetectionRow, DriftRow, FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, Population, QualityRow, Verdict,
+    WindowReport, WindowState,
 };
-use crate::model::{FairnessMetric, FeatureKind, Method, Metric, Rule, WindowSize};
+use crate::model::{FairnessMetric, FeatureKind, Method, Metric, MultivariateMethod, Rule, WindowSize};
 
 /// A healthy closed window of seven days, `index` weeks after 2019-01-03, with 1,000 predictions.
 #[must_use]
@@ -65,6 +65,21 @@ pub fn window(index: i64) -> WindowReport {
             p_value: Some(1.0),
             threshold: 0.05,
             n: 1_000,
+            verdict: Verdict::Ok,
+            detail: None,
+        }],
+        multivariate: vec![MultivariateRow {
+            method: MultivariateMethod::PcaReconstruction,
+            statistic: Some(1.13),
+            reference: Some(1.12),
+            lower: Some(1.1),
+            upper: Some(1.16),
+            p_value: Some(0.6),
+            threshold: Some(0.05),
+            features: 2,
+            components: 1,
+            n_reference: 50_000,
+            n_current: 1_000,
             verdict: Verdict::Ok,
             detail: None,
         }],

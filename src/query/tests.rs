@@ -58,6 +58,13 @@ fn the_tables_have_the_columns_of_the_design() {
         )
     );
     assert_eq!(
+        columns("multivariate"),
+        format!(
+            "{KEYS} method statistic reference lower upper p_value threshold features components n_reference n_current \
+             verdict detail"
+        )
+    );
+    assert_eq!(
         columns("performance"),
         format!(
             "{KEYS} metric value lower upper reference estimated estimated_lower estimated_upper residual \

@@ -8,12 +8,15 @@ use super::reader::Section;
 use super::suggest::nearest;
 use super::values;
 use crate::model::{
-    DriftPolicy, FairnessMetric, FairnessPolicy, Method, Metric, PerformancePolicy, QualityPolicy, RetrainingPolicy,
-    Rule, Task, Tolerance,
+    DriftPolicy, FairnessMetric, FairnessPolicy, Method, Metric, MultivariateMethod, PerformancePolicy, QualityPolicy,
+    ReconstructionPolicy, RetrainingPolicy, Rule, Task, Tolerance,
 };
 
+/// As the method that it is the floor of.
+const RECONSTRUCTION_FLOOR: &str = MultivariateMethod::PcaReconstruction.name();
+
 pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPolicy {
-    let mut known = vec!["decide", "alpha", "min_samples", "windows"];
+    let mut known = vec!["decide", "alpha", "min_samples", "windows", "reconstruction", RECONSTRUCTION_FLOOR];
     known.extend(Method::ALL.map(Method::name));
     section.reject_unknown(&known, problems);
 
@@ -30,7 +33,17 @@ pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPoli
         alpha: section.value("alpha", problems, values::open_unit).unwrap_or(defaults.alpha),
         min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
         windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
+        reconstruction: reconstruction(section, problems),
     }
+}
+
+fn reconstruction(section: &Section<'_>, problems: &mut Problems) -> ReconstructionPolicy {
+    let wanted = section.value("reconstruction", problems, values::boolean);
+    if wanted == Some(false) && section.has(RECONSTRUCTION_FLOOR) {
+        section.report(RECONSTRUCTION_FLOOR, "contradicts reconstruction = false: remove one of them", problems);
+    }
+    let floor = section.value(RECONSTRUCTION_FLOOR, problems, values::above_zero);
+    ReconstructionPolicy { wanted, floor: floor.unwrap_or(ReconstructionPolicy::default().floor) }
 }
 
 pub(super) fn performance(section: &Section<'_>, task: Task, problems: &mut Problems) -> PerformancePolicy {

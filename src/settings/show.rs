@@ -13,8 +13,8 @@ use super::units::format_bytes;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::model::{
-    Columns, DriftPolicy, FairnessPolicy, FeatureKind, FeatureSpec, Mapping, Metric, Model, PerformancePolicy,
-    QualityPolicy, ReferenceSource, RetrainingPolicy, Task, Tolerance,
+    Columns, DriftPolicy, FairnessPolicy, FeatureKind, FeatureSpec, Mapping, Metric, Model, MultivariateMethod,
+    PerformancePolicy, QualityPolicy, ReferenceSource, RetrainingPolicy, Task, Tolerance,
 };
 use crate::notify::EmailSettings;
 
@@ -228,6 +228,12 @@ fn drift(policy: &DriftPolicy) -> Table {
     put(&mut table, "decide", texts(&policy.decide));
     for (method, floor) in &policy.floors {
         put(&mut table, method.name(), *floor);
+    }
+    if let Some(wanted) = policy.reconstruction.wanted {
+        put(&mut table, "reconstruction", wanted);
+    }
+    if policy.reconstruction.wanted != Some(false) {
+        put(&mut table, MultivariateMethod::PcaReconstruction.name(), policy.reconstruction.floor);
     }
     put(&mut table, "alpha", policy.alpha);
     put(&mut table, "min_samples", count(policy.min_samples));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::bus::BrokerSource;
 use crate::detector::{DdmSettings, DetectorSettings};
-use crate::model::{FairnessMetric, FeatureKind, Metric, ReferenceSource};
+use crate::model::{FairnessMetric, FeatureKind, Metric, ReconstructionPolicy, ReferenceSource};
 
 const MODEL: &str = "[[model]]\nname = \"m\"\ntask = \"binary\"\nreference = { first = 100 }\n";
 
@@ -88,6 +88,8 @@ decide = ["ks", "jensen_shannon"]
 psi = 0.2
 ks = 0.05
 jensen_shannon = 0.3
+reconstruction = true
+pca_reconstruction = 0.15
 alpha = 0.05
 min_samples = 10
 windows = 3
@@ -179,6 +181,8 @@ fn every_key_is_read() {
     let tolerated = |metric| model.performance.tolerated(metric, 0.9);
     assert_eq!((tolerated(Metric::Accuracy), tolerated(Metric::RocAuc)), (Some(0.03), Some(0.01)));
     assert_eq!(tolerated(Metric::F1), None);
+    let reconstruction = ReconstructionPolicy { wanted: Some(true), floor: 0.15 };
+    assert_eq!(model.drift.reconstruction, reconstruction);
     assert!(!model.retraining.enabled);
     let kinds =
         |detectors: &[DetectorSettings]| detectors.iter().map(|of| of.kind().name()).collect::<Vec<_>>().join(" ");
@@ -329,6 +333,12 @@ fn contradictions_within_a_model_are_errors() {
         ("segments = [\"x\"]\n[model.features.x]\ntype = \"numeric\"", "model[0].segments[0]: 'x' is numeric"),
         ("segments = [\"\"]", "model[0].segments[0]: must not be empty"),
         ("[model.drift]\npsi = 0", "model[0].drift.psi: 0 must be above 0"),
+        ("[model.drift]\nreconstruction = 1", "model[0].drift.reconstruction: must be true or false"),
+        ("[model.drift]\npca_reconstruction = 0", "model[0].drift.pca_reconstruction: 0 must be above 0"),
+        (
+            "[model.drift]\nreconstruction = false\npca_reconstruction = 0.2",
+            "model[0].drift.pca_reconstruction: contradicts reconstruction = false",
+        ),
         ("[model.drift]\nks = 1.5", "model[0].drift.ks: 1.5 can never be reached"),
         ("[model.performance]\nmin_coverage = 1.1", "model[0].performance.min_coverage: 1.1 must lie from 0 to 1"),
         ("[model.performance]\naccuracy = 0.02", "model[0].performance.accuracy: must be a table"),

@@ -82,6 +82,10 @@ pub fn report(
             .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
         detections: Vec::new(),
         quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
+        multivariate: normal
+            .and_then(|normal| drift::judge_reconstruction(&drift_policy, &reference.anchors, &normal.profile, profile))
+            .into_iter()
+            .collect(),
         performance: performance::judge(
             &performance_policy,
             Measured {

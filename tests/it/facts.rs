@@ -10,10 +10,11 @@ pub type Facts = BTreeMap<&'static str, Vec<String>>;
 
 const KEYS: &str = "model, version, variant, segment, window_start, window_end, window_size";
 
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     ("windows", "state, predictions, outcomes, errors, label_coverage"),
     ("features", "feature, count, missing, invalid, unseen, out_of_range, min, max"),
     ("drift", "feature, method, statistic, lower, upper, p_value, verdict, n_reference, n_current"),
+    ("multivariate", "method, statistic, reference, lower, upper, p_value, threshold, verdict, n_reference, n_current"),
     ("performance", "metric, value, lower, upper, reference, n, verdict"),
 ];
 

@@ -2,6 +2,7 @@ mod bounds;
 mod counts;
 mod decision;
 mod preset;
+mod reconstruction;
 
 use super::*;
 use crate::event::DriftRow;

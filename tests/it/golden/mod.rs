@@ -4,6 +4,7 @@ mod detectors;
 mod drift;
 mod performance;
 mod raw;
+mod reconstruction;
 mod statistics;
 mod tables;
 mod windows;

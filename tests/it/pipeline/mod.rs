@@ -3,6 +3,7 @@
 mod alerts;
 mod detections;
 mod fairness;
+mod multivariate;
 mod stream;
 mod theater;
 
