@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::Array;
 use plimsoll::app::read_reference;
 use plimsoll::clock::Timestamp;
 use plimsoll::codec::files::{DataFile, Dataset, DatasetBatch, FeatureColumn, Required};
