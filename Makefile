@@ -59,6 +59,8 @@ golden: ## Computes the expected results of the tests anew with NumPy, SciPy, sc
 	"$(CACHE)/golden-venv/bin/python" tests/golden/make.py
 	"$(CACHE)/golden-venv/bin/python" tests/golden/drift.py
 	"$(CACHE)/golden-venv/bin/python" tests/golden/quality.py
+	"$(CACHE)/golden-venv/bin/python" tests/golden/attribution.py
+	"$(CACHE)/golden-venv/bin/python" tests/golden/reconstruction.py
 	"$(CACHE)/golden-performance-venv/bin/python" tests/golden/performance.py
 	"$(CACHE)/golden-river-venv/bin/python" tests/golden/detectors.py
 
