@@ -370,8 +370,8 @@ fn wrong_detectors_are_told_with_what_would_be_right() {
         ),
         ("error = [{ delta = 0.1 }]", "detectors.error[0]: has no kind: write { kind = \"adwin\", … }"),
         (
-            "error = [{ kind = \"adwin\", detla = 0.1 }]",
-            "adwin has no setting detla, did you mean delta: it has delta, ",
+            "error = [{ kind = \"adwin\", delt = 0.1 }]",
+            "adwin has no setting delt, did you mean delta: it has delta, ",
         ),
         ("error = [{ kind = \"adwin\", delta = 2 }]", "detectors.error[0]: delta must be above 0 and below 1"),
         ("error = [{ kind = \"adwin\", clock = 0.5 }]", "clock must be a whole number from 0 on, not 0.5"),
