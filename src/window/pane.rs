@@ -33,6 +33,7 @@ pub enum PaneCounts {
 }
 
 /// A record on `plimsoll.panes`.
+#[allow(clippy::large_enum_variant, reason = "nearly all records are partials")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PaneRecord {
     Partial(PanePartial),
