@@ -22,7 +22,9 @@ use crate::profile::{Anchors, Profile};
 pub fn judge(policy: &DriftPolicy, anchors: &Anchors, reference: &Profile, current: &Profile) -> Vec<DriftRow> {
     let sides = anchors.columns.iter().zip(&reference.columns).zip(&current.columns);
     let columns: Vec<(&str, Column<'_>)> = sides
-        .map(|((column, reference), current)| (column.name.as_str(), Column::new(&column.values, reference, current)))
+        .map(|((column, reference), current)| {
+            (column.name.as_str(), Column::new(policy.alpha, &column.values, reference, current))
+        })
         .collect();
     let measure = Measure::new(policy);
     Method::ALL.into_iter().flat_map(|method| judge_method(policy, &measure, method, &columns)).collect()

@@ -45,10 +45,17 @@ pub(super) struct Column<'a> {
     cells: OrderedCells,
     /// Of the four distances that share it.
     homogeneity: f64,
+    /// What χ² of as many bins exceeds with probability alpha.
+    chi_square: f64,
 }
 
 impl<'a> Column<'a> {
-    pub(super) fn new(anchors: &'a ValueAnchors, reference: &'a ColumnProfile, current: &'a ColumnProfile) -> Self {
+    pub(super) fn new(
+        alpha: f64,
+        anchors: &'a ValueAnchors,
+        reference: &'a ColumnProfile,
+        current: &'a ColumnProfile,
+    ) -> Self {
         let counts = PairedCounts::new(anchors, reference, current);
         let cells = match anchors {
             ValueAnchors::Numeric(numeric) => OrderedCells::with_edges(numeric, reference, current),
@@ -58,7 +65,8 @@ impl<'a> Column<'a> {
         let has_unseen = reference.unseen > 0 || current.unseen > 0;
         let unseen = counts.bins().checked_sub(1).filter(|_| has_unseen);
         let homogeneity = homogeneity_p_value(&counts, unseen);
-        Self { anchors, reference, current, counts, cells, homogeneity }
+        let chi_square = chi_square_critical(alpha, degrees_of_freedom(&counts));
+        Self { anchors, reference, current, counts, cells, homogeneity, chi_square }
     }
 
     /// Statistics of distribution functions and moments want numbers; the test of two proportions wants a reference of
@@ -124,7 +132,7 @@ impl<'a> Measure<'a> {
         let counts = &column.counts;
         let (reference, current) = counts.totals();
         let scale = sampling_scale(reference, current).ok_or(Undefined::EmptySide)?;
-        let critical = chi_square_critical(self.policy.alpha, degrees_of_freedom(counts)) * scale;
+        let critical = column.chi_square * scale;
         let (statistic, noise) = match method {
             Method::Psi => (psi(counts), critical),
             Method::Kl => (kl(counts), critical / 2.0),
@@ -165,7 +173,7 @@ impl<'a> Measure<'a> {
         let statistic = statistic.ok_or(Undefined::EmptySide)?;
         let (reference, current) = counts.totals();
         let df = degrees_of_freedom(counts);
-        let noise = chi_square_critical(self.policy.alpha, df);
+        let noise = column.chi_square;
         let p_value = chi_square_p_value(statistic, df);
         self.quadratic(method, Interval::exact(statistic), p_value, noise, (reference, current))
     }

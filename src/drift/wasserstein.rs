@@ -36,6 +36,7 @@ pub fn wasserstein(
     let unit = deviation(anchors, reference).ok_or(Undefined::Overflow)?;
     let (mut statistic, mut lower, mut upper, mut noise) = (0.0, 0.0, 0.0, 0.0);
     let mut before = (0, 0);
+    let points = Points::new(anchors, cells.cells().len(), reference, current);
     for (index, cell) in cells.cells().iter().enumerate() {
         let after = (before.0 + cell.reference, before.1 + cell.current);
         let (f, g) = (before.0 as f64 / n_reference, before.1 as f64 / n_current);
@@ -46,7 +47,7 @@ pub fn wasserstein(
         if pooled <= 0.0 || (f >= 1.0 && g >= 1.0) {
             continue;
         }
-        let width = width(anchors, index, cells.cells().len(), reference, current) / unit;
+        let width = points.width(index) / unit;
         statistic += width * mean_absolute(f - g, f_after - g_after);
         lower += width * (f - g_after).max(g - f_after).max(0.0);
         upper += width * (f_after - g).max(g_after - f);
@@ -64,29 +65,40 @@ pub fn wasserstein(
     Ok(Wasserstein { distance: Interval { statistic: statistic.clamp(lower, upper), lower, upper }, noise })
 }
 
-/// The extent of a cell, of which the outer ones end at the extremes of both sides; 0 for an empty one.
-fn width(
-    anchors: &NumericAnchors,
-    index: usize,
+/// The points between the cells: cell 0 lies below the reference's minimum, cells 1 to `count − 2` are the bins, the
+/// last lies above its maximum. The outer ones end at the extremes of both sides.
+struct Points<'a> {
+    edges: &'a [f64],
     count: usize,
-    reference: &ColumnProfile,
-    current: &ColumnProfile,
-) -> f64 {
-    let extremes = [reference.moments, current.moments];
-    let least = extremes.iter().filter_map(|moments| moments.min).reduce(f64::min);
-    let most = extremes.iter().filter_map(|moments| moments.max).reduce(f64::max);
-    let (Some(least), Some(most)) = (least, most) else { return f64::INFINITY };
-    let (min, max) = anchors.range().unwrap_or((least, most));
-    let edges = anchors.edges();
-    // Cell 0 lies below the minimum, cells 1 to `count − 2` are the bins, the last lies above the maximum.
-    let point = |index: usize| match index {
-        0 => least.min(min),
-        1 => min,
-        _ if index == count => most.max(max),
-        _ if index == count - 1 => max,
-        _ => edges.get(index - 2).copied().unwrap_or(max),
-    };
-    (point(index + 1) - point(index)).max(0.0)
+    /// Of both sides; none when neither has values.
+    extremes: Option<(f64, f64)>,
+    /// Of the reference.
+    range: (f64, f64),
+}
+
+impl<'a> Points<'a> {
+    fn new(anchors: &'a NumericAnchors, count: usize, reference: &ColumnProfile, current: &ColumnProfile) -> Self {
+        let sides = [reference.moments, current.moments];
+        let least = sides.iter().filter_map(|moments| moments.min).reduce(f64::min);
+        let most = sides.iter().filter_map(|moments| moments.max).reduce(f64::max);
+        let extremes = least.zip(most);
+        let range = anchors.range().or(extremes).unwrap_or((0.0, 0.0));
+        Self { edges: anchors.edges(), count, extremes, range }
+    }
+
+    /// The extent of a cell; 0 for an empty one, infinite when there are no extremes.
+    fn width(&self, index: usize) -> f64 {
+        let Some((least, most)) = self.extremes else { return f64::INFINITY };
+        let (min, max) = self.range;
+        let point = |index: usize| match index {
+            0 => least.min(min),
+            1 => min,
+            _ if index == self.count => most.max(max),
+            _ if index == self.count - 1 => max,
+            _ => self.edges.get(index - 2).copied().unwrap_or(max),
+        };
+        (point(index + 1) - point(index)).max(0.0)
+    }
 }
 
 /// The reference's standard deviation; none when its sums are not finite.

@@ -126,6 +126,11 @@ impl NumericAnchors {
         self.edges.bin(value)
     }
 
+    /// Counts each value, all of which are finite, in its bin; the same as [`Self::bin`] of each, and faster.
+    pub(super) fn count(&self, values: &[f64], bins: &mut [u64]) {
+        self.edges.count(values, bins);
+    }
+
     #[must_use]
     pub fn edges(&self) -> &[f64] {
         self.edges.as_slice()
@@ -158,8 +163,11 @@ impl NumericAnchors {
     #[must_use]
     pub fn coarse(&self, fine: &[u64]) -> Vec<u64> {
         let mut coarse = vec![0; self.deciles.len() + 1];
+        let mut index = 0;
         for (bin, count) in fine.iter().enumerate() {
-            let index = self.deciles.partition_point(|decile| (*decile as usize) < bin);
+            while self.deciles.get(index).is_some_and(|decile| (*decile as usize) < bin) {
+                index += 1;
+            }
             coarse[index] += count;
         }
         coarse

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::anchors::{NumericAnchors, ValueAnchors};
-use super::rows::Values;
+use super::numbers;
+use super::rows::{Numbers, Values};
+
+/// Numbers that are counted at a time: a block of them stays in the first cache.
+const BLOCK: usize = 512;
 
 /// A histogram over a column's anchors with the values that have no bin, and moments of numeric columns.
 ///
@@ -44,7 +48,7 @@ impl ColumnProfile {
     pub fn count(&mut self, anchors: &ValueAnchors, values: &Values<'_>, selected: &[usize]) {
         match (anchors, values) {
             (ValueAnchors::Numeric(anchors), Values::Numeric(array)) => {
-                self.count_numbers(anchors, selected.iter().map(|row| array.get(*row)));
+                self.count_numbers(anchors, *array, selected);
             }
             (ValueAnchors::Categorical(anchors), Values::Categorical(array)) => {
                 for &row in selected {
@@ -61,28 +65,49 @@ impl ColumnProfile {
         }
     }
 
-    fn count_numbers(&mut self, anchors: &NumericAnchors, values: impl Iterator<Item = Option<f64>>) {
-        // Without a range there are no values in the reference to be below or above of.
-        let (low, high) = anchors.range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-        let (lowest, highest) = anchors.accepted();
-        // On the stack while the loop runs; sums go on in the order of the rows.
-        let mut moments = self.moments;
-        for value in values {
-            let Some(value) = value.filter(|value| !value.is_nan()) else {
-                self.missing += 1;
-                continue;
-            };
-            if value.is_infinite() {
-                self.invalid += 1;
+    /// Block by block, and within a block one thing after the other: so that each loop is simple enough for the
+    /// processor to take several values at once.
+    fn count_numbers(&mut self, anchors: &NumericAnchors, values: Numbers<'_>, selected: &[usize]) {
+        let mut block = [0.0; BLOCK];
+        for rows in selected.chunks(BLOCK) {
+            let values = values.gather(rows, &mut block);
+            let finite = if numbers::are_finite(values) { values } else { self.set_apart(values) };
+            if finite.is_empty() {
                 continue;
             }
-            self.bins[anchors.bin(value)] += 1;
-            self.below += u64::from(value < low);
-            self.above += u64::from(value > high);
-            self.out_of_range += u64::from(value < lowest || value > highest);
-            moments.add(anchors, value);
+            anchors.count(finite, &mut self.bins);
+            let extremes = numbers::extremes(finite);
+            self.count_outside(anchors, finite, extremes);
+            self.moments.add(anchors, finite, extremes);
         }
-        self.moments = moments;
+    }
+
+    /// Counts what is no finite number, and returns the others in their order.
+    fn set_apart<'a>(&mut self, values: &'a mut [f64]) -> &'a mut [f64] {
+        let mut kept = 0;
+        for index in 0..values.len() {
+            let value = values[index];
+            if value.is_finite() {
+                values[kept] = value;
+                kept += 1;
+            }
+            self.missing += u64::from(value.is_nan());
+            self.invalid += u64::from(value.is_infinite());
+        }
+        &mut values[..kept]
+    }
+
+    fn count_outside(&mut self, anchors: &NumericAnchors, values: &[f64], (min, max): (f64, f64)) {
+        // Without a range there are no values in the reference to be below or above of.
+        let (low, high) = anchors.range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        if min < low || max > high {
+            self.below += numbers::count_below(values, low);
+            self.above += numbers::count_above(values, high);
+        }
+        let (lowest, highest) = anchors.accepted();
+        if min < lowest || max > highest {
+            self.out_of_range += numbers::count_outside(values, lowest, highest);
+        }
     }
 
     /// Values with a bin or an unseen category.
@@ -135,13 +160,13 @@ impl ColumnProfile {
 }
 
 impl Moments {
-    fn add(&mut self, anchors: &NumericAnchors, value: f64) {
-        let z = (value - anchors.centre()) / anchors.scale();
-        self.count += 1;
-        self.sum += z;
-        self.sum_of_squares += z * z;
-        self.min = Some(self.min.map_or(value, |min| min.min(value)));
-        self.max = Some(self.max.map_or(value, |max| max.max(value)));
+    /// Sums go on in the order of the values, so that they do not depend on how the rows were cut into batches.
+    fn add(&mut self, anchors: &NumericAnchors, values: &[f64], (min, max): (f64, f64)) {
+        let sums = (self.sum, self.sum_of_squares);
+        (self.sum, self.sum_of_squares) = numbers::add_sums(sums, values, anchors.centre(), anchors.scale());
+        self.count += values.len() as u64;
+        self.min = Some(self.min.map_or(min, |least| least.min(min)));
+        self.max = Some(self.max.map_or(max, |most| most.max(max)));
     }
 
     fn merge(&mut self, other: &Self) {

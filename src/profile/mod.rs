@@ -11,6 +11,7 @@ mod edges;
 mod encode;
 mod jacobi;
 mod latency;
+mod numbers;
 mod projection;
 mod quantile;
 mod reconstruction;

@@ -42,6 +42,22 @@ impl Numbers<'_> {
     pub fn get(self, row: usize) -> Option<f64> {
         self.0.is_valid(row).then(|| self.0.value(row))
     }
+
+    /// Copies the values of these rows to the beginning of `block`, which has room for them; null becomes NaN, which is
+    /// missing, too.
+    pub(super) fn gather<'b>(self, rows: &[usize], block: &'b mut [f64]) -> &'b mut [f64] {
+        let block = &mut block[..rows.len()];
+        let values = self.0.values();
+        for (value, row) in block.iter_mut().zip(rows) {
+            *value = values[*row];
+        }
+        if let Some(nulls) = self.0.nulls().filter(|nulls| nulls.null_count() > 0) {
+            for (value, row) in block.iter_mut().zip(rows) {
+                *value = if nulls.is_valid(*row) { *value } else { f64::NAN };
+            }
+        }
+        block
+    }
 }
 
 impl<'a> Texts<'a> {
