@@ -30,11 +30,13 @@ pub fn roc_auc(positive_scores: &[u64], negative_scores: &[u64]) -> Option<AucEs
         negatives_below += negative;
     }
     let pairs = positives * negatives;
-    let value = (ranked + 0.5 * tied) / pairs;
+    // Rounding of very large counts may leave a little more than all pairs.
+    let share = |of_pairs: f64| (of_pairs / pairs).min(1.0);
+    let value = share(ranked + 0.5 * tied);
     Some(AucEstimate {
         value,
-        lower: ranked / pairs,
-        upper: (ranked + tied) / pairs,
+        lower: share(ranked),
+        upper: share(ranked + tied),
         standard_error: hanley_mcneil(value, positives, negatives),
     })
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::{PerformanceRow, Verdict};
 use crate::model::{Metric, PerformancePolicy, Task};
@@ -95,4 +97,57 @@ fn immature_labels_and_small_samples_are_insufficient() {
     assert_eq!(accuracy_verdict(&decayed, Maturity { coverage: 0.3, is_final: false }), Verdict::Insufficient);
     assert_eq!(accuracy_verdict(&decayed, Maturity { coverage: 0.3, is_final: true }), Verdict::Decay);
     assert_eq!(accuracy_verdict(&counts(10, 10, 10, 10), COMPLETE), Verdict::Insufficient);
+}
+
+fn count() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 0..5_u64, 0..1_000_u64, 0..1_u64 << 60]
+}
+
+proptest! {
+    #[test]
+    fn the_bounds_of_the_area_under_the_roc_curve_enclose_the_exact_one(
+        rows in prop::collection::vec((0.0..1.0, any::<bool>()), 1..100),
+        bins in 1_u32..20,
+    ) {
+        let of_class = |class: bool| {
+            let mut counts = vec![0_u64; bins as usize];
+            for (score, _) in rows.iter().filter(|row| row.1 == class) {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bin")]
+                let bin = (score * f64::from(bins)) as usize;
+                counts[bin.min(bins as usize - 1)] += 1;
+            }
+            counts
+        };
+        let (mut pairs, mut ranked) = (0.0, 0.0);
+        for (positive, _) in rows.iter().filter(|row| row.1) {
+            for (negative, _) in rows.iter().filter(|row| !row.1) {
+                pairs += 1.0;
+                ranked += if positive > negative { 1.0 } else if positive < negative { 0.0 } else { 0.5 };
+            }
+        }
+        match roc_auc(&of_class(true), &of_class(false)) {
+            None => prop_assert!(pairs == 0.0),
+            Some(found) => {
+                let exact: f64 = ranked / pairs;
+                prop_assert!(found.lower - 1e-12 <= exact && exact <= found.upper + 1e-12, "{exact} {found:?}");
+                prop_assert!(found.lower <= found.value && found.value <= found.upper, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_binary_metric_is_finite_and_within_its_interval_on_any_counts(
+        cells in prop::array::uniform4(count()),
+        positive_scores in prop::collection::vec(count(), 0..6),
+        negative_scores in prop::collection::vec(count(), 0..6),
+    ) {
+        let counts = BinaryCounts { positive_scores, negative_scores, ..counts(cells[0], cells[1], cells[2], cells[3]) };
+        for metric in Metric::ALL {
+            if let Some(found) = estimate(metric, &counts) {
+                prop_assert!((0.0..=1.0).contains(&found.value), "{metric} {found:?}");
+                prop_assert!(found.lower <= found.value && found.value <= found.upper, "{metric} {found:?}");
+                prop_assert!(found.standard_error.is_finite() && found.standard_error >= 0.0, "{metric} {found:?}");
+            }
+        }
+    }
 }

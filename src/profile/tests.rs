@@ -77,6 +77,52 @@ proptest! {
     }
 
     #[test]
+    fn merging_is_associative_and_commutative(
+        rows in prop::collection::vec((any_row(), 0_usize..5), 0..150),
+        order in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
+        bracket in 0_usize..4,
+    ) {
+        let anchors = anchors();
+        let of_piece = |piece: usize| -> Vec<Row> {
+            rows.iter().filter(|(_, of)| *of == piece).map(|(row, _)| row.clone()).collect()
+        };
+        let pieces: Vec<Profile> = order.iter().map(|piece| profile_of(&anchors, &of_piece(*piece))).collect();
+        let all = |pieces: &[Profile]| {
+            let mut sum = Profile::empty(&anchors);
+            for piece in pieces {
+                sum.merge(piece);
+            }
+            sum
+        };
+        // (… + …) + (… + …), with the pieces in any order.
+        let (mut left, right) = (all(&pieces[..=bracket]), all(&pieces[bracket + 1..]));
+        left.merge(&right);
+        let whole: Vec<Row> = rows.iter().map(|(row, _)| row.clone()).collect();
+        assert_same(&left, &profile_of(&anchors, &whole));
+        assert_same(&all(&pieces), &left);
+    }
+
+    #[test]
+    fn counting_in_batches_leaves_the_same_bits_as_counting_at_once(
+        values in prop::collection::vec(prop_oneof![9 => -1e3..2e3, 1 => any::<f64>()], 0..1_500),
+        cut in 0.0..1.0,
+    ) {
+        let anchors = ValueAnchors::Numeric(NumericAnchors::fit((0..2_000).map(|i| f64::from(i) * 0.5)));
+        let array = Float64Array::from(values);
+        let count = |rows: &[&[usize]]| {
+            let mut profile = ColumnProfile::empty(&anchors);
+            for rows in rows {
+                profile.count(&anchors, &Values::numeric(&array), rows);
+            }
+            format!("{profile:?}")
+        };
+        let rows: Vec<usize> = (0..array.len()).collect();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into the rows")]
+        let (left, right) = rows.split_at((rows.len() as f64 * cut) as usize);
+        prop_assert_eq!(count(&[&rows]), count(&[left, right]));
+    }
+
+    #[test]
     fn every_row_is_in_exactly_one_place_of_each_column(rows in prop::collection::vec(any_row(), 0..200)) {
         let profile = profile_of(&anchors(), &rows);
         for column in &profile.columns {
@@ -142,4 +188,36 @@ fn values_outside_the_configured_limits_are_out_of_range() {
     assert_eq!(outside(&spec(Some(-1.0), None), &values), 3);
     assert_eq!(outside(&spec(Some(-1.0), Some(200.0)), &values), 2);
     assert_eq!(outside(&spec(Some(10.0), Some(60.0)), &values), 6);
+}
+
+#[test]
+fn blocks_of_values_are_counted_as_each_value_is() {
+    // Longer than a block, with everything that is no number, beyond both ends of the reference.
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, -1e308, 5e-324, -0.0, -1.0, 999.5, 2_000.0];
+    let values: Vec<f64> = (0..2_000).map(|i| if i % 7 == 0 { odd[i % 10] } else { i as f64 * 0.6 }).collect();
+    let array: Float64Array = values.iter().enumerate().map(|(i, value)| (i % 11 > 0).then_some(*value)).collect();
+    let numeric = NumericAnchors::fit((0..2_000).map(|i| f64::from(i) * 0.5));
+    let anchors = ValueAnchors::Numeric(numeric.clone());
+    let mut profile = ColumnProfile::empty(&anchors);
+    profile.count(&anchors, &Values::numeric(&array), &(0..array.len()).collect::<Vec<_>>());
+    let mut wanted = ColumnProfile::empty(&anchors);
+    let (low, high) = numeric.range().unwrap();
+    for value in &array {
+        match value.filter(|value| !value.is_nan()) {
+            None => wanted.missing += 1,
+            Some(value) if value.is_infinite() => wanted.invalid += 1,
+            Some(value) => {
+                wanted.bins[numeric.edges().partition_point(|edge| *edge <= value)] += 1;
+                wanted.below += u64::from(value < low);
+                wanted.above += u64::from(value > high);
+                wanted.out_of_range += u64::from(value < low || value > high);
+                let z = (value - numeric.centre()) / numeric.scale();
+                wanted.moments.count += 1;
+                wanted.moments.sum += z;
+                wanted.moments.sum_of_squares += z * z;
+            }
+        }
+    }
+    (wanted.moments.min, wanted.moments.max) = (Some(-1e308), Some(1e308));
+    assert_eq!(profile, wanted);
 }

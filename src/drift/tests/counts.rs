@@ -43,7 +43,9 @@ fn value() -> impl Strategy<Value = f64> {
         4 => -50.0..50.0_f64,
         4 => (-5..5_i32).prop_map(f64::from),
         1 => any::<f64>(),
-        1 => prop_oneof![Just(1e308), Just(-1e308), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(f64::NAN)],
+        1 => prop_oneof![
+            Just(1e308), Just(-1e308), Just(5e-324), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(f64::NAN)
+        ],
     ]
 }
 
@@ -128,6 +130,28 @@ proptest! {
         current in prop::collection::vec(value(), 0..60),
     ) {
         assert_sound(&judged(&numeric(&reference, &current)))?;
+    }
+
+    #[test]
+    fn every_distance_of_values_is_zero_on_themselves(values in prop::collection::vec(-1e6..1e6_f64, 2..200)) {
+        for row in judged(&numeric(&values, &values)) {
+            // These two are moments of ranks, not distances: of equal samples they are what ties make of them.
+            if matches!(row.method, Method::CramerVonMises | Method::AndersonDarling) {
+                continue;
+            }
+            let Some((statistic, lower)) = row.statistic.zip(row.lower) else { continue };
+            // A root of rounding, 1e-16, is 1e-8.
+            prop_assert!((0.0..1e-7).contains(&statistic) && (0.0..1e-7).contains(&lower), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn one_value_or_none_on_either_side_is_defined_or_says_why(a in value(), b in value()) {
+        for (reference, current) in [(vec![a], vec![b]), (vec![a], vec![]), (vec![], vec![b]), (vec![], vec![])] {
+            let rows = judged(&numeric(&reference, &current));
+            assert_sound(&rows)?;
+            prop_assert!(rows.iter().all(|row| row.verdict == crate::event::Verdict::Insufficient), "{rows:?}");
+        }
     }
 
     #[test]
