@@ -8,12 +8,15 @@ SHELL := bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plimsoll
 # Outside the checkout, so that a fresh clone does not build the dependencies again.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
+# Benches of the core: our crate optimised as in a release, its dependencies as for the tests, so that none is built anew.
+OPTIMISED := --profile dev --config 'profile.dev.package.plimsoll={opt-level=3,debug-assertions=false,overflow-checks=false}'
+NUMPY := $(CACHE)/golden-river-venv/bin/python
 # Arguments for the command behind `demo`, `up`, `bench` and `test`: make demo ARGS="--once"
 ARGS ?=
 
 .PHONY: help
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: ## Watches a real model drift, decay and ask for retraining (ARGS="--once" ends after the replay)
@@ -44,10 +47,30 @@ bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (r
 	tests/kafka/kafka.sh start "$$folder/kafka"; \
 	"$(CARGO_TARGET_DIR)/release/plimsoll" bench --brokers "$$(cat "$$folder/kafka/bootstrap")" $(ARGS)
 
-.PHONY: quiet
-quiet: ## How often drift is found where there is none, and where there is (ARGS=300: fewer windows)
+.PHONY: bench-statistics
+bench-statistics: ## Speed of profiles, statistics and detectors beside their budgets and beside NumPy
 	@tests/setup.sh build
-	cargo bench --locked --bench quiet -- $(ARGS)
+	@CI=true tests/setup.sh numpy
+	cargo bench --locked $(OPTIMISED) --bench statistics -- --numpy "$(NUMPY)"
+
+.PHONY: bench-compare
+bench-compare: ## Memory that `plimsoll compare` takes for two files of 10 M rows and 20 columns (2.3 GB on disk)
+	@tests/setup.sh build
+	@CI=true tests/setup.sh golden
+	cargo build --locked
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	"$(CACHE)/golden-performance-venv/bin/python" benches/large_files.py "$$folder" $(ARGS); \
+	"$(CACHE)/golden-performance-venv/bin/python" benches/peak_memory.py \
+		"$(CARGO_TARGET_DIR)/debug/plimsoll" compare --quiet \
+		--reference "$$folder/reference.parquet" --current "$$folder/current.parquet"
+
+.PHONY: quiet
+quiet: ## How often drift is found where there is none, and where there is, beside SciPy's tests (ARGS=300: fewer windows)
+	@tests/setup.sh build
+	@CI=true tests/setup.sh numpy
+	@table=$$(mktemp); trap 'rm -f "$$table"' EXIT; \
+	cargo bench --locked $(OPTIMISED) --bench quiet -- $(ARGS) | tee "$$table"; \
+	echo; "$(NUMPY)" tests/golden/power.py --beside "$$table" $(ARGS)
 
 .PHONY: fmt
 fmt: ## Formats the code

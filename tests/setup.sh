@@ -4,6 +4,7 @@
 #   setup.sh build     a C toolchain, for the native libraries that are built from source
 #   setup.sh test      also rustfmt and clippy, Java and Maven (a real Kafka), a Python environment
 #   setup.sh golden    only the Python environments of tests/golden
+#   setup.sh numpy     only the smallest one that has NumPy and SciPy, for the benches
 #
 # As root on Debian it installs packages; otherwise it says in one line what to install. What only some tests need
 # may be missing (they are then reported as skipped), unless CI=true.
@@ -100,5 +101,6 @@ case "${1:-}" in
     python_environment golden-river-venv "$here/golden/requirements-river.txt"
     python_environment golden-performance-venv "$here/golden/requirements-performance.txt"
     ;;
-  *) fail "usage: setup.sh build | test | golden" ;;
+  numpy) python_environment golden-river-venv "$here/golden/requirements-river.txt" ;;
+  *) fail "usage: setup.sh build | test | golden | numpy" ;;
 esac
