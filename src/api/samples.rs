@@ -70,6 +70,10 @@ pub(super) fn window(model: &str, week: u32) -> WindowReport {
         fairness: Vec::new(),
         detections: Vec::new(),
         multivariate: Vec::new(),
+        contributions: Vec::new(),
+        confusion: Vec::new(),
+        calibration: Vec::new(),
+        attributions: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiter::JsonValue;
 
 use super::outcomes::Outcome;
-use super::prediction::{Features, Prediction};
+use super::prediction::{Beside, Features, Prediction};
 use super::rejection::{Fault, Path};
 use super::scalar::Scalar;
 use crate::model::Mapping;
@@ -35,6 +35,7 @@ pub(super) struct MappedPrediction {
     score: Option<Pointer>,
     latency_ms: Option<Pointer>,
     error: Option<Pointer>,
+    attributions: Pointer,
     /// Names within the object of features that are other fields.
     not_features: Vec<String>,
 }
@@ -90,6 +91,7 @@ impl MappedPrediction {
             score: mapping.score.as_deref().and_then(pointer),
             latency_ms: pointer(mapping.latency_ms.as_deref().unwrap_or("/latency_ms")),
             error: pointer(mapping.error.as_deref().unwrap_or("/error")),
+            attributions: Pointer(vec!["attributions".to_owned()]),
             not_features: Vec::new(),
         };
         fields.not_features = fields.names_among_features();
@@ -110,18 +112,23 @@ impl MappedPrediction {
         event.variant = scalar(self.variant.as_ref(), document).identifier(Path::Field("variant"), &mut event.text)?;
         event.latency_ms = scalar(self.latency_ms.as_ref(), document).number(Path::Field("latency_ms"))?;
         event.error = scalar(self.error.as_ref(), document).tells_error();
-        self.read_prediction(document, positive, event)?;
-        self.read_features(document, features, event)
+        self.read_features(document, features, event)?;
+        self.read_prediction(document, features, positive, event)?;
+        if features.has_attributions {
+            set_all_beside(self.attributions.find(document), Beside::Attributions, features, event)?;
+        }
+        Ok(())
     }
 
     fn read_prediction(
         &self,
         document: &JsonValue<'_>,
+        features: &Features,
         positive: Option<&str>,
         event: &mut Prediction,
     ) -> Result<(), Fault> {
         match find(self.prediction.as_ref(), document) {
-            Some(JsonValue::Object(members)) => read_prediction_object(members, positive, event)?,
+            Some(JsonValue::Object(members)) => read_prediction_object(members, features, positive, event)?,
             Some(value) => event.set_bare_prediction(&value.into())?,
             None => {}
         }
@@ -217,6 +224,7 @@ impl MappedOutcome {
 
 fn read_prediction_object(
     members: &[(std::borrow::Cow<'_, str>, JsonValue<'_>)],
+    features: &Features,
     positive: Option<&str>,
     event: &mut Prediction,
 ) -> Result<(), Fault> {
@@ -231,6 +239,7 @@ fn read_prediction_object(
         }
     }
     match (scores, positive) {
+        (scores, _) if features.has_classes => set_all_beside(scores, Beside::Scores, features, event)?,
         (Some(JsonValue::Object(classes)), Some(positive)) if event.score.is_none() => {
             let score = classes.iter().rfind(|(class, _)| class == positive);
             event.score = score.map_or(Ok(None), |(_, score)| Scalar::from(score).number(Path::Score(positive)))?;
@@ -242,6 +251,29 @@ fn read_prediction_object(
         }
         (Some(_), _) => event.unknown += 1,
         (None, _) => {}
+    }
+    Ok(())
+}
+
+/// Takes the numbers of an object: scores by class, or attributions by feature.
+fn set_all_beside(
+    found: Option<&JsonValue<'_>>,
+    beside: Beside,
+    features: &Features,
+    event: &mut Prediction,
+) -> Result<(), Fault> {
+    let members = match found {
+        None | Some(JsonValue::Null) => return Ok(()),
+        Some(JsonValue::Object(members)) => members,
+        Some(value) => {
+            let found = Scalar::from(value).kind();
+            return Err(Fault::wrong_type(Path::Field(beside.field()), "an object", found));
+        }
+    };
+    let mut near = beside.first_column(features);
+    for (name, value) in members.iter() {
+        let number = Scalar::from(value).number(beside.path(name))?;
+        event.set_beside(features, (beside.prefix(), name), number, &mut near);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{FeatureColumn, FeatureSchema, PredictionRows};
 use crate::clock::Timestamp;
 use crate::event::{IdHash, Population};
 use crate::model::Model;
-use crate::profile::{LABEL_COLUMN, Reference, Rows, SCORE_COLUMN, Values};
+use crate::profile::{ATTRIBUTION_PREFIX, CLASS_SCORE_PREFIX, LABEL_COLUMN, Reference, Rows, SCORE_COLUMN, Values};
 use crate::window::PaneKey;
 
 /// A row that is counted.
@@ -77,7 +77,8 @@ pub fn by_pane(
     groups
 }
 
-/// The rows' columns in the order of the reference's anchors: the features, then label and score.
+/// The rows' columns in the order of the reference's anchors: the features, then label and score; with the
+/// probabilities of the classes and the attributions.
 #[must_use]
 pub fn anchored_rows<'a>(reference: &Reference, schema: &FeatureSchema, rows: &PredictionRows<'a>) -> Rows<'a> {
     let columns = reference.anchors.columns.iter().map(|column| match column.name.as_str() {
@@ -89,7 +90,13 @@ pub fn anchored_rows<'a>(reference: &Reference, schema: &FeatureSchema, rows: &P
             None => Values::Absent,
         },
     });
+    let beside = |prefix: &str, names: &[String]| {
+        let position = |name: &String| schema.position(&format!("{prefix}{name}"));
+        names.iter().map(|name| rows.numeric(position(name)?)).collect()
+    };
     Rows::new(columns.collect(), Some(rows.latency_ms()), Some(rows.error()))
+        .with_scores(beside(CLASS_SCORE_PREFIX, reference.classes()))
+        .with_attributions(beside(ATTRIBUTION_PREFIX, &reference.anchors.attributions))
 }
 
 /// The rows of one pane, version and variant.

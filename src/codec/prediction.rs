@@ -5,6 +5,7 @@ use super::scalar::{Arena, Cell, Scalar, Slice};
 use super::schema::FeatureSchema;
 use super::time;
 use crate::model::FeatureKind;
+use crate::profile::{ATTRIBUTION_PREFIX, CLASS_SCORE_PREFIX};
 
 /// A schema that grows from events stops here: names that differ in every event must not fill the memory.
 const MAX_GROWN_COLUMNS: usize = 2_048;
@@ -15,6 +16,19 @@ pub(super) struct Features {
     pub(super) schema: FeatureSchema,
     /// Whether names that the schema lacks are added to it.
     pub(super) growing: bool,
+    /// Whether there is a probability for every class, as multiclass models have it.
+    pub(super) has_classes: bool,
+    /// Whether any column of the schema is an attribution.
+    pub(super) has_attributions: bool,
+}
+
+/// What events tell in numbers beside their features.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Beside {
+    /// The probability of each class.
+    Scores,
+    /// What each feature contributed.
+    Attributions,
 }
 
 /// What every row says of its event.
@@ -41,6 +55,41 @@ pub(super) struct Prediction {
     /// Values of features that the schema lacks and will have when this event is taken.
     pub(super) grown: Vec<(String, Cell)>,
     pub(super) unknown: u64,
+}
+
+impl Beside {
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Scores => CLASS_SCORE_PREFIX,
+            Self::Attributions => ATTRIBUTION_PREFIX,
+        }
+    }
+
+    pub(super) const fn field(self) -> &'static str {
+        match self {
+            Self::Scores => "prediction.scores",
+            Self::Attributions => "attributions",
+        }
+    }
+
+    pub(super) const fn path(self, name: &str) -> Path<'_> {
+        match self {
+            Self::Scores => Path::Score(name),
+            Self::Attributions => Path::Attribution(name),
+        }
+    }
+
+    /// Where the first of them is, since producers write them in the same order every time.
+    pub(super) fn first_column(self, features: &Features) -> usize {
+        features.schema.beside(self.prefix()).next().map_or(0, |(_, position)| position)
+    }
+}
+
+impl Features {
+    pub(super) fn new(schema: FeatureSchema, growing: bool, has_classes: bool) -> Self {
+        let has_attributions = growing || schema.beside(ATTRIBUTION_PREFIX).next().is_some();
+        Self { schema, growing, has_classes, has_attributions }
+    }
 }
 
 impl Prediction {
@@ -104,6 +153,32 @@ impl Prediction {
     /// Whether a feature that the schema lacks may be added to it.
     pub(super) fn may_grow(&self, features: &Features) -> bool {
         features.growing && features.schema.len() + self.grown.len() < MAX_GROWN_COLUMNS
+    }
+
+    /// A number that stands beside the features: the probability of a class, or an attribution. `near` is where it is
+    /// expected, and moves on.
+    pub(super) fn set_beside(
+        &mut self,
+        features: &Features,
+        (prefix, name): (&str, &str),
+        number: Option<f64>,
+        near: &mut usize,
+    ) {
+        let Some(number) = number else { return };
+        match features.schema.position_beside(prefix, name, *near) {
+            Some(column) => {
+                if let Some(cell) = self.cells.get_mut(column) {
+                    *cell = Cell::Number(number);
+                }
+                *near = column + 1;
+            }
+            None if self.may_grow(features) => {
+                let name = format!("{prefix}{name}");
+                self.grown.retain(|(earlier, _)| *earlier != name);
+                self.grown.push((name, Cell::Number(number)));
+            }
+            None => self.unknown += 1,
+        }
     }
 
     /// Takes a feature that the schema lacks; nothing is learnt from null.

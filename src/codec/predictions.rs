@@ -7,7 +7,7 @@ use jiter::Peek;
 use super::columns::PredictionColumns;
 use super::envelope::{self, DecodeLimits, Routes};
 use super::mapping::MappedPrediction;
-use super::prediction::{Features, Origin, Prediction, missing_model};
+use super::prediction::{Beside, Features, Origin, Prediction, missing_model};
 use super::reader::Reader;
 use super::rejection::{Fault, Path};
 use super::scalar::Slice;
@@ -21,7 +21,7 @@ use crate::model::{Mapping, Task};
 pub struct DecoderModel {
     pub name: String,
     pub task: Task,
-    /// The class whose probability is the score, when a prediction has `scores` and no `score`.
+    /// The class whose probability is the score of a binary model, when a prediction has `scores` and no `score`.
     pub positive: Option<String>,
     pub mapping: Mapping,
     pub schema: SchemaMode,
@@ -67,6 +67,7 @@ enum Field {
     Prediction,
     LatencyMs,
     Error,
+    Attributions,
     /// Known, but of no use here.
     Unused,
     Unknown,
@@ -86,7 +87,7 @@ impl PredictionDecoder {
             return;
         };
         state.columns = PredictionColumns::new(&schema);
-        state.features = Features { schema, growing: false };
+        state.features = Features::new(schema, false, state.features.has_classes);
     }
 
     /// The features of the model at this index, as far as they are known by now.
@@ -145,7 +146,7 @@ impl PredictionDecoder {
         let event = &mut self.event;
         let mut model = None;
         let mut features = None;
-        let mut scores = None;
+        let (mut scores, mut attributions) = (None, None);
         let mut key = reader.enter_event()?;
         while let Some(name) = key {
             match Field::named(name) {
@@ -168,6 +169,10 @@ impl PredictionDecoder {
                 Field::Prediction => scores = read_prediction(reader, event)?,
                 Field::LatencyMs => event.latency_ms = reader.scalar()?.number(Path::Field("latency_ms"))?,
                 Field::Error => event.error = reader.scalar()?.tells_error(),
+                Field::Attributions => {
+                    attributions = Some(reader.position()?);
+                    reader.skip()?;
+                }
                 Field::Unused => reader.skip()?,
                 Field::Unknown => {
                     event.unknown += 1;
@@ -190,6 +195,10 @@ impl PredictionDecoder {
             }
         }
         match (scores, &state.positive) {
+            (Some(position), _) if state.features.has_classes => {
+                reader.seek(position);
+                read_beside(reader, Beside::Scores, &state.features, event)?;
+            }
             (Some(position), Some(positive)) if event.score.is_none() => {
                 reader.seek(position);
                 event.score = read_score_of(reader, positive)?;
@@ -197,15 +206,20 @@ impl PredictionDecoder {
             (Some(_), _) => event.unknown += 1,
             (None, _) => {}
         }
+        if let Some(position) = attributions.filter(|_| state.features.has_attributions) {
+            reader.seek(position);
+            read_beside(reader, Beside::Attributions, &state.features, event)?;
+        }
         Ok(model)
     }
 }
 
 impl ModelState {
     fn new(model: DecoderModel) -> Self {
+        let has_classes = model.task == Task::Multiclass;
         let features = match model.schema {
-            SchemaMode::Fixed(schema) => Features { schema, growing: false },
-            SchemaMode::Growing(schema) => Features { schema, growing: true },
+            SchemaMode::Fixed(schema) => Features::new(schema, false, has_classes),
+            SchemaMode::Growing(schema) => Features::new(schema, true, has_classes),
         };
         Self {
             columns: PredictionColumns::new(&features.schema),
@@ -238,7 +252,8 @@ impl Field {
             "prediction" => Self::Prediction,
             "latency_ms" => Self::LatencyMs,
             "error" => Self::Error,
-            "tags" | "attributions" => Self::Unused,
+            "attributions" => Self::Attributions,
+            "tags" => Self::Unused,
             _ => Self::Unknown,
         }
     }
@@ -297,6 +312,33 @@ fn read_prediction(reader: &mut Reader<'_>, event: &mut Prediction) -> Result<Op
         key = reader.next_key()?;
     }
     Ok(scores)
+}
+
+/// Reads the object of numbers that comes next: scores by class, or attributions by feature.
+fn read_beside(
+    reader: &mut Reader<'_>,
+    beside: Beside,
+    features: &Features,
+    event: &mut Prediction,
+) -> Result<(), Fault> {
+    if reader.peek()? != Peek::Object {
+        let value = reader.scalar()?;
+        if value.is_null() {
+            return Ok(());
+        }
+        return Err(Fault::wrong_type(Path::Field(beside.field()), "an object", value.kind()));
+    }
+    let mut near = beside.first_column(features);
+    let mut name = String::new();
+    let mut key = reader.enter_object()?;
+    while let Some(next) = key {
+        name.clear();
+        name.push_str(next);
+        let number = reader.scalar()?.number(beside.path(&name))?;
+        event.set_beside(features, (beside.prefix(), &name), number, &mut near);
+        key = reader.next_key()?;
+    }
+    Ok(())
 }
 
 /// The score of one class in the object of `scores` that comes next.

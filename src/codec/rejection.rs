@@ -31,6 +31,7 @@ pub(super) enum Path<'a> {
     Field(&'a str),
     Feature(&'a str),
     Score(&'a str),
+    Attribution(&'a str),
 }
 
 impl Fault {
@@ -74,6 +75,7 @@ impl fmt::Display for Path<'_> {
             Self::Field(name) => f.write_str(name),
             Self::Feature(name) => write!(f, "features.{}", shortened(name)),
             Self::Score(class) => write!(f, "prediction.scores.{}", shortened(class)),
+            Self::Attribution(feature) => write!(f, "attributions.{}", shortened(feature)),
         }
     }
 }

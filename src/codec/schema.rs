@@ -35,7 +35,8 @@ pub mod column {
     pub const OUTCOME_LABEL: usize = 3;
 }
 
-/// Columns that features of one model have, in the order of the reference: built from the reference's anchors, or grown
+/// Columns that features of one model have, and behind them, by their prefixes, those of its classes' probabilities and
+/// of its features' attributions; in the order of the reference: built from the reference's anchors, or grown
 /// from the events while there is no reference.
 #[derive(Clone, Debug, Default)]
 pub struct FeatureSchema {
@@ -82,6 +83,21 @@ impl FeatureSchema {
             Some((column, _)) if column == name => Some(expected),
             _ => self.position(name),
         }
+    }
+
+    /// Like [`FeatureSchema::position_near`], of the column whose name is `prefix` and then `name`.
+    #[must_use]
+    pub fn position_beside(&self, prefix: &str, name: &str, expected: usize) -> Option<usize> {
+        match self.columns.get(expected) {
+            Some((column, _)) if column.strip_prefix(prefix) == Some(name) => Some(expected),
+            _ => self.position(&format!("{prefix}{name}")),
+        }
+    }
+
+    /// Names behind this prefix, with the positions of their columns.
+    pub fn beside<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, usize)> {
+        let names = self.columns.iter().enumerate();
+        names.filter_map(move |(position, (name, _))| Some((name.strip_prefix(prefix)?, position)))
     }
 
     /// Adds a column unless there is one of this name.

@@ -5,22 +5,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::performance::ExactSum;
-
-/// What is counted of the attributions of one feature.
-///
-/// The sums are exact ([`ExactSum`]), so merging is associative and commutative to the last bit.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AttributionSums {
-    /// Predictions that carry an attribution of the feature.
-    pub count: u64,
-    /// Attributions that are not finite, or beyond what can be summed; in none of the sums.
-    pub invalid: u64,
-    sum: ExactSum,
-    absolute: ExactSum,
-}
 
 /// How a window ranks the features, against the reference.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,39 +27,6 @@ pub enum Unranked {
     NoRelevance,
     /// A mean absolute attribution is negative, not finite, or too large to be summed.
     NoImportance,
-}
-
-impl AttributionSums {
-    pub fn add(&mut self, attribution: f64) {
-        if attribution.abs() <= ExactSum::LIMIT {
-            self.count += 1;
-            self.sum.add(attribution);
-            self.absolute.add(attribution.abs());
-        } else {
-            // NaN too, which no comparison finds.
-            self.invalid += 1;
-        }
-    }
-
-    pub fn merge(&mut self, other: &Self) {
-        self.count += other.count;
-        self.invalid += other.invalid;
-        self.sum.merge(&other.sum);
-        self.absolute.merge(&other.absolute);
-    }
-
-    /// `Σ|a| / n`, in the unit of the score: how much the feature matters, as SHAP's `mean(|SHAP value|)`. `None`
-    /// without attributions.
-    #[must_use]
-    pub fn mean_absolute(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.absolute.value() / self.count as f64)
-    }
-
-    /// `Σa / n`: in which direction it pushes the score. `None` without attributions.
-    #[must_use]
-    pub fn mean(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum.value() / self.count as f64)
-    }
 }
 
 /// Whether a window ranks the features as the reference does: `NDCG = DCG / IDCG`, where
@@ -113,6 +65,33 @@ pub fn ranking_agreement(reference: &[f64], current: &[f64]) -> Result<RankingAg
     Ok(RankingAgreement { ndcg: ((dcg / largest) / (ideal / largest)).clamp(0.0, 1.0), dcg, ideal })
 }
 
+/// The best NDCG that the window's ranking can have when each of its importances is only known to lie within an interval,
+/// `(lower, upper)`: no feature ranks before those whose lower ends are above its upper end, and otherwise the most
+/// relevant rank first. At least as large as the [`ranking_agreement`] of any importances within the intervals.
+///
+/// # Errors
+///
+/// As [`ranking_agreement`].
+pub fn best_agreement(reference: &[f64], intervals: &[(f64, f64)]) -> Result<f64, Unranked> {
+    let lower: Vec<f64> = intervals.iter().map(|interval| interval.0.max(0.0)).collect();
+    ranking_agreement(reference, &lower)?;
+    let released: Vec<usize> =
+        intervals.iter().map(|(_, upper)| lower.iter().filter(|lower| *lower > upper).count()).collect();
+    let mut left: Vec<usize> = (0..reference.len().min(intervals.len())).collect();
+    left.sort_by(|a, b| reference[*b].total_cmp(&reference[*a]));
+    let (mut dcg, mut ideal) = (ExactSum::default(), ExactSum::default());
+    for (rank, feature) in left.clone().into_iter().enumerate() {
+        ideal.add(reference[feature] * discount(rank));
+    }
+    // Of all that may have this rank the most relevant takes it, so the sum is the largest that there is.
+    for rank in 0..left.len() {
+        if let Some(place) = left.iter().position(|feature| released[*feature] <= rank) {
+            dcg.add(reference[left.remove(place)] * discount(rank));
+        }
+    }
+    Ok((dcg.value() / ideal.value()).clamp(0.0, 1.0))
+}
+
 /// The gain of features `(relevance, importance)` in the order of their importance.
 fn gain(ranked: &[(f64, f64)]) -> f64 {
     let mut sum = ExactSum::default();
@@ -145,6 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::profile::AttributionSums;
 
     #[test]
     fn the_same_ranking_agrees_whatever_the_scale() {
@@ -201,35 +181,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_no_number_is_counted_apart() {
-        let mut sums = AttributionSums::default();
-        assert_eq!((sums.mean_absolute(), sums.mean()), (None, None));
-        for value in [1.0, f64::NAN, -3.0, f64::INFINITY, 1e300] {
-            sums.add(value);
-        }
-        assert_eq!((sums.count, sums.invalid), (2, 3));
-        assert_eq!((sums.mean_absolute(), sums.mean()), (Some(2.0), Some(-1.0)));
-    }
-
-    fn counted(values: &[f64]) -> AttributionSums {
-        let mut sums = AttributionSums::default();
-        for value in values {
-            sums.add(*value);
-        }
-        sums
-    }
-
     proptest! {
         #[test]
-        fn any_split_in_any_order_is_the_whole(
-            values in prop::collection::vec(prop_oneof![any::<f64>(), -1.0..1.0_f64], 0..60),
-            split in 0..60_usize,
+        fn no_ranking_within_the_intervals_agrees_better_than_the_best(
+            features in prop::collection::vec((0.01..10.0_f64, 0.0..10.0_f64, 0.0..5.0_f64, 0.0..1.0_f64), 2..12),
         ) {
-            let (left, right) = values.split_at(split.min(values.len()));
-            let mut merged = counted(right);
-            merged.merge(&counted(left));
-            prop_assert_eq!(merged, counted(&values));
+            let reference: Vec<f64> = features.iter().map(|feature| feature.0).collect();
+            let intervals: Vec<(f64, f64)> = features.iter().map(|(_, low, width, _)| (*low, low + width)).collect();
+            let drawn: Vec<f64> = features.iter().map(|(_, low, width, at)| low + width * at).collect();
+            let best = best_agreement(&reference, &intervals).unwrap();
+            let found = ranking_agreement(&reference, &drawn).unwrap().ndcg;
+            prop_assert!(found <= best + 1e-12 && best <= 1.0, "{} and {}", found, best);
         }
 
         #[test]

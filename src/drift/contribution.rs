@@ -1,6 +1,6 @@
 //! Which bins carry a drift.
 
-use super::counts::coarse;
+use super::counts::{PairedCounts, coarse};
 use super::divergence::{hellinger_term, jensen_shannon_term, psi_term};
 use crate::model::Method;
 use crate::profile::{ColumnProfile, ValueAnchors};
@@ -69,6 +69,49 @@ pub fn contributions(
     }
     contributions.sort_by(|a, b| b.term.total_cmp(&a.term));
     contributions
+}
+
+/// What one segment adds to a divergence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SegmentContribution {
+    /// Shares of the segment among the rows of each side.
+    pub reference: f64,
+    pub current: f64,
+    /// Its terms as a share of all segments'; they add up to 1 wherever anything differs, and are 0 otherwise.
+    pub share: f64,
+}
+
+/// Each segment's part in the difference of the joint distributions of segment and coarse bin, in the order of
+/// `segments` (reference, current): the sum over its bins of the terms that [`contributions`] takes. Empty when a side
+/// has no rows.
+#[must_use]
+pub fn joint_contributions(
+    method: Method,
+    anchors: &ValueAnchors,
+    segments: &[(&ColumnProfile, &ColumnProfile)],
+) -> Vec<SegmentContribution> {
+    let (mut n_reference, mut n_current) = (0, 0);
+    for (reference, current) in segments {
+        n_reference += reference.total();
+        n_current += current.total();
+    }
+    if n_reference == 0 || n_current == 0 {
+        return Vec::new();
+    }
+    let (n_reference, n_current) = (n_reference as f64, n_current as f64);
+    let term_of = |(reference, current): &(&ColumnProfile, &ColumnProfile)| {
+        let pairs = PairedCounts::new(anchors, reference, current);
+        let cells = pairs.reference.iter().zip(&pairs.current);
+        cells.map(|(x, y)| term(method, *x as f64 / n_reference, *y as f64 / n_current).max(0.0)).sum::<f64>()
+    };
+    let terms: Vec<f64> = segments.iter().map(term_of).collect();
+    let all: f64 = terms.iter().sum();
+    let part = |((reference, current), term): (&(&ColumnProfile, &ColumnProfile), f64)| SegmentContribution {
+        reference: reference.total() as f64 / n_reference,
+        current: current.total() as f64 / n_current,
+        share: if all > 0.0 { term / all } else { 0.0 },
+    };
+    segments.iter().zip(terms).map(part).collect()
 }
 
 fn term(method: Method, p: f64, q: f64) -> f64 {

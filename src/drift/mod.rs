@@ -10,6 +10,7 @@
 
 mod anderson_darling;
 mod attribution;
+mod attribution_verdict;
 mod cells;
 mod contingency;
 mod contribution;
@@ -31,10 +32,11 @@ mod undefined;
 mod wasserstein;
 
 pub use anderson_darling::{anderson_darling, anderson_darling_p_value, standardise};
-pub use attribution::{AttributionSums, RankingAgreement, Unranked, ranking_agreement};
+pub use attribution::{RankingAgreement, Unranked, best_agreement, ranking_agreement};
+pub use attribution_verdict::judge_attributions;
 pub use cells::{Cell, OrderedCells};
 pub use contingency::{chi_square, g_test};
-pub use contribution::{Bin, Contribution, contributions};
+pub use contribution::{Bin, Contribution, SegmentContribution, contributions, joint_contributions};
 pub use counts::PairedCounts;
 pub use cramer_von_mises::{cramer_von_mises, cramer_von_mises_p_value};
 pub use decide::judge;
@@ -52,6 +54,10 @@ pub use significance::{
 };
 pub use undefined::Undefined;
 pub use wasserstein::{Wasserstein, wasserstein};
+
+use crate::event::MultivariateRow;
+use crate::model::DriftPolicy;
+use crate::profile::{Anchors, Profile};
 
 /// The share that stands for zero in logarithms.
 pub const ZERO_SHARE: f64 = 1e-4;
@@ -73,6 +79,18 @@ impl Interval {
     pub const fn exact(statistic: f64) -> Self {
         Self { statistic, lower: statistic, upper: statistic }
     }
+}
+
+/// Every method that looks at all features together, as far as the reference has what it needs.
+#[must_use]
+pub fn judge_together(
+    policy: &DriftPolicy,
+    anchors: &Anchors,
+    reference: &Profile,
+    current: &Profile,
+) -> Vec<MultivariateRow> {
+    let reconstruction = judge_reconstruction(policy, anchors, reference, current);
+    reconstruction.into_iter().chain(judge_attributions(policy, anchors, reference, current)).collect()
 }
 
 /// `1/N + 1/n`: how much of a squared difference of shares chance alone explains. None when a side is empty.

@@ -214,6 +214,7 @@ fn drift_evidence(
         "features": rows,
         "multivariate": report.multivariate,
         "segments": drifted_segments(report, snapshot),
+        "contributions": report.contributions,
         "worst": rows.iter().max_by(|a, b| excess(a).total_cmp(&excess(b))).map(|row| &row.feature),
     });
     (summary, evidence)
@@ -227,8 +228,13 @@ fn multivariate_evidence(
     let rows: Vec<_> = report.drifted_together().collect();
     let named: Vec<String> =
         if rows.is_empty() { raised.parts.clone() } else { rows.iter().map(|row| told(row)).collect() };
-    let summary = format!("features no longer go together as in the reference: {}", named.join(", "));
-    let evidence = json!({ "window": window_evidence(report), "offsets": offsets, "multivariate": rows });
+    let summary = format!("all features together differ from the reference: {}", named.join(", "));
+    let evidence = json!({
+        "window": window_evidence(report),
+        "offsets": offsets,
+        "multivariate": rows,
+        "attributions": report.attributions,
+    });
     (summary, evidence)
 }
 
@@ -264,6 +270,7 @@ fn decay_evidence(report: &WindowReport, offsets: &[OffsetRange], snapshot: &Sna
         "offsets": offsets,
         "performance": decayed,
         "segments": decayed_segments(report, snapshot),
+        "contributions": report.contributions.iter().filter(|row| row.subject == "performance").collect::<Vec<_>>(),
         "label_coverage": report.label_coverage,
     });
     (summary, evidence)

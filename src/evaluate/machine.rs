@@ -16,14 +16,16 @@ use super::series::SeriesStore;
 use super::windows::Windows;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
-use crate::event::{Population, SourcePartition, WindowReport};
+use crate::event::{ContributionRow, Population, SourcePartition, WindowReport};
 use crate::model::Model;
 use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
 use crate::query::Snapshot;
 use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
 use crate::state::{Store, Write};
-use crate::window::{Contents, Frame, PaneKey, PanePartial, PaneRecord, Watermarks, partial_key, report};
+use crate::window::{
+    Contents, Frame, PaneKey, PanePartial, PaneRecord, SegmentSides, Watermarks, of_segments, partial_key, report,
+};
 
 const WATERMARKS: &[u8] = b"meta/watermarks";
 /// How long panes must have stood still, by the wall clock, before event time alone may end them. Outcomes come by way
@@ -100,10 +102,10 @@ impl EvaluateMachine {
         }
         self.windows.touch(model, &population, start);
         self.series.touch(model, &population, start);
-        // The whole population's report speaks of this group, whose pane may come after its own.
-        let is_group = population.segment.as_deref().is_some_and(|segment| model.fairness.group_of(segment).is_some());
+        // The whole population's report speaks of this segment, whose pane may come after its own.
+        let is_segment = population.segment.is_some();
         let whole = Population { segment: None, ..population };
-        if is_group && !self.is_forgotten(model, &whole, start) {
+        if is_segment && !self.is_forgotten(model, &whole, start) {
             self.windows.touch(model, &whole, start);
         }
         Ok(())
@@ -208,6 +210,10 @@ impl EvaluateMachine {
         if carries_detections(model, &report) {
             report.detections = self.series.detections(&frame.population, frame.start, frame.end());
         }
+        if report.has_changed() && frame.population.segment.is_none() {
+            let parts = self.segment_contributions(model, reference, frame, &report, contents.groups).await?;
+            report.contributions.extend(parts);
+        }
         let Some(report) = self.windows.close(frame, report, labels_are_final)? else { return Ok(None) };
         self.outgoing.push(Outgoing {
             topic: self.topics.windows.clone(),
@@ -216,6 +222,38 @@ impl EvaluateMachine {
             ..Outgoing::default()
         });
         Ok(Some(report))
+    }
+
+    /// What each segment adds to a change of the whole population; `known` are segments that have been composed before.
+    async fn segment_contributions(
+        &self,
+        model: &Model,
+        reference: &Reference,
+        frame: &Frame,
+        report: &WindowReport,
+        mut known: BTreeMap<String, Contents>,
+    ) -> Result<Vec<ContributionRow>, RoleError> {
+        let mut parts = Vec::new();
+        for (segment, normal) in &reference.segments {
+            let population = Population { segment: Some(segment.clone()), ..frame.population.clone() };
+            let contents = match known.remove(segment) {
+                Some(contents) => contents,
+                None => self.panes.compose(&population, frame.start, frame.end()).await?,
+            };
+            let outcomes = self.normal_outcomes(model, reference, &population).await?;
+            parts.push((segment, &normal.profile, outcomes, contents));
+        }
+        let sides: Vec<SegmentSides<'_>> = parts
+            .iter()
+            .map(|(name, normal, outcomes, contents)| SegmentSides {
+                name,
+                normal,
+                normal_outcomes: outcomes.as_ref(),
+                contents,
+            })
+            .collect();
+        let outcome_anchors = reference.outcome_anchors(model);
+        Ok(of_segments(&reference.anchors, outcome_anchors, &sides, &report.drift, &report.performance))
     }
 
     /// What a whole population's window holds of each group whose fairness is judged.

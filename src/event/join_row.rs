@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IdHash, SourcePartition};
+use super::{IdHash, SourcePartition, key_of, parts_of};
 use crate::clock::Timestamp;
 
 /// Many rows in one Kafka message; rows are deltas, in the order of their source offsets.
@@ -36,10 +36,20 @@ pub enum JoinRowKind {
         segments: Vec<String>,
         label: Option<String>,
         score: Option<f64>,
+        scores: Option<ClassScores>,
     },
     Outcome {
         label: String,
     },
+}
+
+/// The probabilities that a multiclass model gave, beside the names of their classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassScores {
+    /// The names as one text, see [`super::key_of`]: nearly all rows have the same.
+    pub classes: String,
+    /// NaN for a class that the event left out.
+    pub probabilities: Vec<f64>,
 }
 
 /// A [`JoinRow`] whose texts are in a [`TextTable`].
@@ -54,8 +64,18 @@ pub struct PackedRow {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PackedKind {
-    Prediction { version: Text, variant: Text, segments: Vec<Text>, label: Option<Text>, score: Option<f64> },
-    Outcome { label: Text },
+    Prediction {
+        version: Text,
+        variant: Text,
+        segments: Vec<Text>,
+        label: Option<Text>,
+        score: Option<f64>,
+        /// The classes' names and their probabilities.
+        probabilities: Option<(Text, Vec<f64>)>,
+    },
+    Outcome {
+        label: Text,
+    },
 }
 
 /// The place of a text in its table.
@@ -90,18 +110,53 @@ impl JoinBlock {
         let text = |text: Text| self.texts.get(text.0 as usize).cloned();
         let kind = match &row.kind {
             PackedKind::Outcome { label } => JoinRowKind::Outcome { label: text(*label)? },
-            PackedKind::Prediction { version, variant, segments, label, score } => JoinRowKind::Prediction {
-                version: text(*version)?,
-                variant: text(*variant)?,
-                segments: segments.iter().map(|segment| text(*segment)).collect::<Option<_>>()?,
-                label: match label {
-                    Some(label) => Some(text(*label)?),
-                    None => None,
-                },
-                score: *score,
-            },
+            PackedKind::Prediction { version, variant, segments, label, score, probabilities } => {
+                JoinRowKind::Prediction {
+                    version: text(*version)?,
+                    variant: text(*variant)?,
+                    segments: segments.iter().map(|segment| text(*segment)).collect::<Option<_>>()?,
+                    label: match label {
+                        Some(label) => Some(text(*label)?),
+                        None => None,
+                    },
+                    score: *score,
+                    scores: match probabilities {
+                        Some((classes, probabilities)) => {
+                            Some(ClassScores { classes: text(*classes)?, probabilities: probabilities.clone() })
+                        }
+                        None => None,
+                    },
+                }
+            }
         };
         Some(JoinRow { model: text(row.model)?, id: row.id, time: row.time, offset: row.offset, kind })
+    }
+}
+
+impl PackedKind {
+    /// How many probabilities the row has.
+    #[must_use]
+    pub fn probabilities(&self) -> usize {
+        match self {
+            Self::Prediction { probabilities: Some((_, probabilities)), .. } => probabilities.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl ClassScores {
+    /// The probability of each of these classes; none where it is not known.
+    pub fn of<'a>(&'a self, classes: &'a [String]) -> Box<dyn Iterator<Item = Option<f64>> + 'a> {
+        let known = |probability: f64| (!probability.is_nan()).then_some(probability);
+        if self.classes == key_of(&classes.iter().map(String::as_str).collect::<Vec<_>>()) {
+            return Box::new(self.probabilities.iter().map(move |probability| known(*probability)));
+        }
+        let names = parts_of(&self.classes);
+        let of_class = move |class: &String| {
+            let place = names.iter().position(|name| name == class)?;
+            known(*self.probabilities.get(place)?)
+        };
+        Box::new(classes.iter().map(of_class))
     }
 }
 
@@ -160,13 +215,18 @@ impl Taken<'_> {
     fn kind(&mut self, kind: &PackedKind) -> PackedKind {
         match kind {
             PackedKind::Outcome { label } => PackedKind::Outcome { label: self.place(*label) },
-            PackedKind::Prediction { version, variant, segments, label, score } => PackedKind::Prediction {
-                version: self.place(*version),
-                variant: self.place(*variant),
-                segments: segments.iter().map(|segment| self.place(*segment)).collect(),
-                label: label.map(|label| self.place(label)),
-                score: *score,
-            },
+            PackedKind::Prediction { version, variant, segments, label, score, probabilities } => {
+                PackedKind::Prediction {
+                    version: self.place(*version),
+                    variant: self.place(*variant),
+                    segments: segments.iter().map(|segment| self.place(*segment)).collect(),
+                    label: label.map(|label| self.place(label)),
+                    score: *score,
+                    probabilities: probabilities
+                        .as_ref()
+                        .map(|(classes, probabilities)| (self.place(*classes), probabilities.clone())),
+                }
+            }
         }
     }
 }
@@ -187,6 +247,7 @@ mod tests {
                 segments: vec![table.place("country=PT"), table.place(label)],
                 label: Some(table.place(label)),
                 score: Some(0.25),
+                probabilities: Some((table.place("no/yes"), vec![0.25, f64::INFINITY])),
             },
         }
     }
@@ -201,12 +262,24 @@ mod tests {
         let unpacked: Vec<JoinRow> = block.rows().collect();
         assert_eq!(unpacked.iter().map(|row| row.offset).collect::<Vec<_>>(), [2, 3]);
         assert_eq!((unpacked[0].model.as_str(), unpacked[0].id), ("m", IdHash(u128::MAX - 7)));
-        let JoinRowKind::Prediction { version, variant, segments, label, score } = &unpacked[0].kind else {
+        let JoinRowKind::Prediction { version, variant, segments, label, score, scores } = &unpacked[0].kind else {
             panic!("no prediction")
         };
         assert_eq!((version.as_str(), variant.as_str(), label.as_deref()), ("1", "default", Some("no")));
         assert_eq!(segments, &["country=PT", "no"]);
         assert_eq!(*score, Some(0.25));
+        let expected = ClassScores { classes: "no/yes".to_owned(), probabilities: vec![0.25, f64::INFINITY] };
+        assert_eq!(scores.as_ref(), Some(&expected));
+    }
+
+    #[test]
+    fn probabilities_are_found_by_the_names_of_their_classes() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let scores = ClassScores { classes: key_of(&["a/b", "c", "%"]), probabilities: vec![0.5, f64::NAN, 0.25] };
+        let of = |classes: &[&str]| scores.of(&names(classes)).collect::<Vec<_>>();
+        assert_eq!(of(&["a/b", "c", "%"]), [Some(0.5), None, Some(0.25)]);
+        assert_eq!(of(&["%", "a/b", "new"]), [Some(0.25), Some(0.5), None]);
+        assert_eq!(of(&[]), []);
     }
 
     #[test]

@@ -13,10 +13,10 @@ use xxhash_rust::xxh3::xxh3_128;
 pub use accounting::Accounting;
 pub use alert::{Alert, AlertState, Fingerprint, Severity};
 pub use dead_letter::{DeadLetter, Reason};
-pub use join_row::{JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
+pub use join_row::{ClassScores, JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{
-    DetectionRow, DriftRow, FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict,
-    WindowReport, WindowState,
+    AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DriftRow, FairnessRow, FeatureRow,
+    MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
 };
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
 
@@ -85,6 +85,12 @@ pub fn key_of(parts: &[&str]) -> String {
     key
 }
 
+/// The parts that [`key_of`] joined.
+#[must_use]
+pub fn parts_of(key: &str) -> Vec<String> {
+    key.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect()
+}
+
 impl Population {
     #[must_use]
     pub fn segment_name(&self) -> &str {
@@ -112,6 +118,9 @@ mod tests {
     fn keys_of_different_parts_never_collide() {
         assert_ne!(key_of(&["a/b", "c"]), key_of(&["a", "b/c"]));
         assert_ne!(key_of(&["a%2Fb"]), key_of(&["a/b"]));
+        for parts in [vec!["a/b", "c%2F", ""], vec!["x"]] {
+            assert_eq!(parts_of(&key_of(&parts)), parts);
+        }
     }
 
     #[test]

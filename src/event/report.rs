@@ -42,6 +42,15 @@ pub struct WindowReport {
     pub detections: Vec<DetectionRow>,
     #[serde(default)]
     pub multivariate: Vec<MultivariateRow>,
+    /// What carries the drift and the decay, if there is any.
+    #[serde(default)]
+    pub contributions: Vec<ContributionRow>,
+    #[serde(default)]
+    pub confusion: Vec<ConfusionRow>,
+    #[serde(default)]
+    pub calibration: Vec<CalibrationRow>,
+    #[serde(default)]
+    pub attributions: Vec<AttributionRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +192,74 @@ pub struct MultivariateRow {
     pub detail: Option<String>,
 }
 
+/// A bin's or a segment's part in a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContributionRow {
+    /// The drifted feature, or `performance`.
+    pub subject: String,
+    /// The drift method, or `excess_error`.
+    pub method: String,
+    /// `bin`, or the feature whose values are the segments.
+    pub by: String,
+    /// The bin or the segment.
+    pub part: String,
+    /// Its share of the rows, or its mean error, in the reference and in the window.
+    pub reference: Option<f64>,
+    pub current: Option<f64>,
+    /// Its share of the change, from 0 to 1.
+    pub share: f64,
+}
+
+/// One cell of the confusion matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfusionRow {
+    pub predicted: String,
+    pub actual: String,
+    pub count: u64,
+    /// Of all predictions with label and outcome.
+    pub share: f64,
+    /// The same of the reference.
+    pub reference: Option<f64>,
+}
+
+/// One bin of the calibration curve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationRow {
+    /// Whose probability it is.
+    pub class: String,
+    /// Probabilities above this,
+    pub bin_lower: f64,
+    /// up to this.
+    pub bin_upper: f64,
+    /// Mean probability.
+    pub mean_score: f64,
+    /// Share of outcomes that were the class, with its confidence interval.
+    pub positive_rate: f64,
+    pub lower: f64,
+    pub upper: f64,
+    /// Share of the reference's outcomes in this bin.
+    pub reference: Option<f64>,
+    pub n: u64,
+}
+
+/// What a feature contributes to the predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttributionRow {
+    pub feature: String,
+    /// Mean of the absolute attributions: the feature's importance.
+    pub mean_absolute: Option<f64>,
+    /// Mean attribution: in which direction the feature pushes.
+    pub mean: Option<f64>,
+    /// The importance in the reference.
+    pub reference: Option<f64>,
+    /// By importance, from 1; equal ones share the best rank.
+    pub rank: Option<u64>,
+    pub reference_rank: Option<u64>,
+    /// Predictions with an attribution of the feature.
+    pub n: u64,
+    pub n_reference: u64,
+}
+
 /// A pane at which a sequential detector warned or found that a series had changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectionRow {
@@ -239,6 +316,12 @@ impl WindowReport {
     /// Features whose deciding method found drift.
     pub fn drifted(&self) -> impl Iterator<Item = &DriftRow> {
         self.drift.iter().filter(|row| row.decides && row.verdict == Verdict::Drift)
+    }
+
+    /// Whether there is drift or decay whose cause can be sought.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.drifted().next().is_some() || self.performance.iter().any(|row| row.verdict == Verdict::Decay)
     }
 
     /// Methods that found drift in all features together.

@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 
-use arrow::array::{Array, StringArray};
+use arrow::array::{Array, Float64Array, StringArray};
 
 use crate::bus::Outgoing;
 use crate::clock::Timestamp;
 use crate::codec::{Accepted, PredictionRows};
-use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, Text, TextTable};
+use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, Text, TextTable, key_of};
 use crate::profile::encode;
 use crate::runner::RoleError;
 
 /// Rows of one block at most, which keeps a block far below the broker's record limit.
 const BLOCK_ROWS: usize = 4_096;
+/// Probabilities of one block at most, for the same reason.
+const BLOCK_PROBABILITIES: usize = 65_536;
 
 #[derive(Debug)]
 pub(super) struct JoinBuffer {
@@ -21,6 +23,15 @@ pub(super) struct JoinBuffer {
     texts: TextTable,
     /// By partition of the topic.
     rows: Vec<Vec<PackedRow>>,
+}
+
+/// Columns of a model's rows that join reads, by name, with their positions among the features.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// Features that split the population.
+    pub(super) segments: Vec<(String, usize)>,
+    /// Probabilities of classes.
+    pub(super) classes: Vec<(String, usize)>,
 }
 
 impl JoinBuffer {
@@ -40,19 +51,21 @@ impl JoinBuffer {
     }
 
     /// What join needs of the rows; predictions without label and score (failed ones) have no performance.
-    /// `segments` are the features that split the population, with their positions among the rows' features.
     pub(super) fn push_predictions(
         &mut self,
         model: &str,
-        segments: &[(String, usize)],
+        split: &Split,
         rows: &PredictionRows<'_>,
         accepted: &[Accepted],
     ) {
         let model = self.texts.place(model);
-        let segments: Vec<(&str, &StringArray)> = segments
+        let segments: Vec<(&str, &StringArray)> = split
+            .segments
             .iter()
             .filter_map(|(feature, position)| Some((feature.as_str(), rows.categorical(*position)?)))
             .collect();
+        let (classes, columns) = class_columns(split, rows);
+        let classes = self.texts.place(&classes);
         let (mut last_version, mut last_variant, mut last_label) = (None, None, None);
         for &Accepted { row, id, time, offset } in accepted {
             let label = rows.label().is_valid(row).then(|| rows.label().value(row));
@@ -66,6 +79,7 @@ impl JoinBuffer {
                 segments: self.segments(&segments, row),
                 label: label.map(|label| self.texts.place_near(label, &mut last_label)),
                 score,
+                probabilities: probabilities(&columns, row).map(|probabilities| (classes, probabilities)),
             };
             self.push(PackedRow { model, id, time, offset, kind });
         }
@@ -76,7 +90,8 @@ impl JoinBuffer {
         for (partition, rows) in (0..).zip(&mut self.rows) {
             // A batch is decoded model by model; the join's high-water mark needs one order over all of them.
             rows.sort_by_key(|row| row.offset);
-            for block in rows.chunks(BLOCK_ROWS) {
+            let widest = rows.iter().map(|row| row.kind.probabilities()).max().unwrap_or(0).max(1);
+            for block in rows.chunks(BLOCK_ROWS.min(BLOCK_PROBABILITIES / widest).max(1)) {
                 let block = JoinBlock::new(self.source.clone(), block, &self.texts);
                 outgoing.push(Outgoing {
                     topic: self.topic.clone(),
@@ -110,6 +125,20 @@ impl JoinBuffer {
         }
         segments
     }
+}
+
+/// The names of the classes as one text, and their columns.
+fn class_columns<'a>(split: &Split, rows: &PredictionRows<'a>) -> (String, Vec<&'a Float64Array>) {
+    let found = split.classes.iter().filter_map(|(class, position)| Some((class.as_str(), rows.numeric(*position)?)));
+    let (names, columns): (Vec<&str>, Vec<&Float64Array>) = found.unzip();
+    (key_of(&names), columns)
+}
+
+/// None where the row has none; classes that it leaves out are NaN.
+fn probabilities(columns: &[&Float64Array], row: usize) -> Option<Vec<f64>> {
+    let any = columns.iter().any(|column| column.is_valid(row));
+    let probability = |column: &&Float64Array| if column.is_valid(row) { column.value(row) } else { f64::NAN };
+    any.then(|| columns.iter().map(probability).collect())
 }
 
 #[cfg(test)]

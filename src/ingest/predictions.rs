@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IngestRole;
 use super::dedup::RecentIds;
-use super::join_buffer::JoinBuffer;
+use super::join_buffer::{JoinBuffer, Split};
 use super::ledger::Ledger;
 use super::outcomes::lowest_watermark;
 use super::timing;
@@ -21,7 +21,7 @@ use crate::codec::{
 };
 use crate::event::{Accounting, IdHash, SourcePartition};
 use crate::model::Model;
-use crate::profile::{Profile, Reference, decode, encode};
+use crate::profile::{CLASS_SCORE_PREFIX, Profile, Reference, decode, encode};
 use crate::runner::{Checkpoint, Machine, PaneTable, PaneTopic, References, RoleError};
 use crate::state::{Store, Write};
 use crate::window::{PaneCounts, PaneRecord, PartitionWatermark, RawRows, SourceWatermark};
@@ -101,8 +101,7 @@ impl PredictionMachine {
                 continue;
             }
             if let Some(reference) = self.references.get(&model.name) {
-                let features = reference.features().map(|(name, kind)| (name.to_owned(), kind));
-                self.decoder.set_schema(&model.name, FeatureSchema::new(features));
+                self.decoder.set_schema(&model.name, FeatureSchema::new(reference.event_columns()));
                 *anchored = true;
             }
         }
@@ -118,8 +117,9 @@ impl PredictionMachine {
         }
         self.ledger.accounting().counted += accepted.len() as u64;
         let reference = self.references.get(&model.name).filter(|_| self.anchored[batch.model]);
-        let segments = self.segment_positions(batch.model, model);
-        self.joins.push_predictions(&model.name, &segments, &rows, &accepted);
+        let split =
+            Split { segments: self.segment_positions(batch.model, model), classes: self.class_positions(batch.model) };
+        self.joins.push_predictions(&model.name, &split, &rows, &accepted);
         match reference {
             Some(reference) => self.count(batch.model, &reference, &rows, &accepted).await,
             None => self.send_raw(model, batch, &accepted),
@@ -129,6 +129,11 @@ impl PredictionMachine {
     fn segment_positions(&self, index: usize, model: &Model) -> Vec<(String, usize)> {
         let position = |feature: &String| self.decoder.schema(index)?.position(feature);
         model.segments.iter().filter_map(|feature| Some((feature.clone(), position(feature)?))).collect()
+    }
+
+    fn class_positions(&self, index: usize) -> Vec<(String, usize)> {
+        let classes = self.decoder.schema(index).into_iter().flat_map(|schema| schema.beside(CLASS_SCORE_PREFIX));
+        classes.map(|(class, position)| (class.to_owned(), position)).collect()
     }
 
     /// Rows that are in time and no repeats; the others are dead letters or duplicates.

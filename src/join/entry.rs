@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
-use crate::event::{JoinRow, JoinRowKind, SourcePartition};
-use crate::performance::Joined;
+use crate::event::{ClassScores, JoinRow, JoinRowKind, SourcePartition};
+use crate::performance::{Joined, complete_probabilities};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -22,6 +22,7 @@ pub(super) struct PredictionHalf {
     pub(super) segments: Vec<String>,
     pub(super) label: Option<String>,
     pub(super) score: Option<f64>,
+    pub(super) scores: Option<ClassScores>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ impl Entry {
     /// Takes a row in: the first prediction and the latest outcome stay.
     pub(super) fn take(&mut self, row: &JoinRow, source: &SourcePartition) {
         match &row.kind {
-            JoinRowKind::Prediction { version, variant, segments, label, score } => {
+            JoinRowKind::Prediction { version, variant, segments, label, score, scores } => {
                 self.prediction.get_or_insert_with(|| PredictionHalf {
                     time: row.time,
                     version: version.clone(),
@@ -51,6 +52,7 @@ impl Entry {
                     segments: segments.clone(),
                     label: label.clone(),
                     score: *score,
+                    scores: scores.clone(),
                 });
             }
             JoinRowKind::Outcome { label } => {
@@ -82,9 +84,15 @@ impl Entry {
 }
 
 impl PredictionHalf {
+    /// The probability of every class of a multiclass model; empty where there are none.
+    pub(super) fn probabilities(&self, classes: &[String]) -> Vec<f64> {
+        let scores = self.scores.as_ref().filter(|_| !classes.is_empty());
+        scores.map_or_else(Vec::new, |scores| complete_probabilities(scores.of(classes)))
+    }
+
     /// The pair as performance counts it.
-    pub(super) fn joined<'a>(&'a self, outcome: &'a str) -> Joined<'a> {
-        Joined { label: self.label.as_deref(), score: self.score, probabilities: &[], actual: outcome }
+    pub(super) fn joined<'a>(&'a self, probabilities: &'a [f64], outcome: &'a str) -> Joined<'a> {
+        Joined { label: self.label.as_deref(), score: self.score, probabilities, actual: outcome }
     }
 }
 
@@ -114,6 +122,7 @@ mod tests {
             segments: Vec::new(),
             label: Some(label.into()),
             score: None,
+            scores: None,
         };
         row(time, 0, kind)
     }

@@ -9,7 +9,7 @@ use super::JoinRole;
 use super::entry::{Entry, Recount};
 use crate::bus::{Record, Records};
 use crate::clock::Timestamp;
-use crate::event::{IdHash, JoinBlock, JoinRow, Population, SourcePartition, key_of};
+use crate::event::{IdHash, JoinBlock, JoinRow, Population, SourcePartition, key_of, parts_of};
 use crate::model::Model;
 use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
@@ -119,6 +119,7 @@ impl JoinMachine {
     ) -> Result<(), RoleError> {
         let Some(prediction) = &entry.prediction else { return Ok(()) };
         let anchors = reference.outcome_anchors(model);
+        let probabilities = prediction.probabilities(reference.classes());
         // Only segments that the reference has can be compared with anything.
         let known = prediction.segments.iter().filter(|segment| reference.segments.contains_key(*segment));
         let segments = known.map(|segment| Some(segment.clone()));
@@ -134,10 +135,10 @@ impl JoinMachine {
             let counts = self.panes.change(key, (offset, offset), self.store.as_ref(), empty).await?;
             if let PaneCounts::Outcomes(counts) = counts {
                 if let Some(label) = &recount.remove {
-                    counts.remove(anchors, prediction.joined(label));
+                    counts.remove(anchors, prediction.joined(&probabilities, label));
                 }
                 if let Some(label) = &recount.add {
-                    counts.add(anchors, prediction.joined(label));
+                    counts.add(anchors, prediction.joined(&probabilities, label));
                 }
             }
         }
@@ -208,5 +209,5 @@ fn model_of(key: &[u8]) -> Option<String> {
     let rest = key.strip_prefix(b"entry/")?;
     let end = rest.len().checked_sub(17)?;
     let encoded = std::str::from_utf8(&rest[..end]).ok()?;
-    Some(encoded.replace("%2F", "/").replace("%25", "%"))
+    parts_of(encoded).pop()
 }

@@ -128,6 +128,10 @@ pub struct Columns {
     /// True label, as the outcome tells it later.
     pub outcome: String,
     pub version: Option<String>,
+    /// Before the name of a class: columns with the probability that a multiclass model gave it.
+    pub scores: Option<String>,
+    /// Before the name of a feature: columns with what it contributed to the prediction.
+    pub attributions: Option<String>,
     /// Columns that are no features.
     pub ignore: Vec<String>,
 }
@@ -141,6 +145,8 @@ impl Default for Columns {
             score: "score".into(),
             outcome: "outcome".into(),
             version: None,
+            scores: None,
+            attributions: None,
             ignore: Vec::new(),
         }
     }

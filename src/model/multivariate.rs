@@ -19,6 +19,7 @@ pub struct ReconstructionPolicy {
 #[serde(rename_all = "snake_case")]
 pub enum MultivariateMethod {
     PcaReconstruction,
+    AttributionNdcg,
 }
 
 impl MultivariateMethod {
@@ -26,6 +27,7 @@ impl MultivariateMethod {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PcaReconstruction => "pca_reconstruction",
+            Self::AttributionNdcg => "attribution_ndcg",
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct DriftPolicy {
     pub windows: u32,
     /// What is asked of all features together.
     pub reconstruction: ReconstructionPolicy,
+    /// Rankings of the features that agree with the reference's at least as well are never attribution drift.
+    pub attribution_ndcg: f64,
 }
 
 /// How a window's performance is judged against the reference.
@@ -92,6 +94,7 @@ pub enum Metric {
     AveragePrecision,
     LogLoss,
     Brier,
+    CalibrationError,
     Mae,
     Mse,
     Rmse,
@@ -189,7 +192,7 @@ impl Method {
 }
 
 impl Metric {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Accuracy,
         Self::Precision,
         Self::Recall,
@@ -199,6 +202,7 @@ impl Metric {
         Self::AveragePrecision,
         Self::LogLoss,
         Self::Brier,
+        Self::CalibrationError,
         Self::Mae,
         Self::Mse,
         Self::Rmse,
@@ -219,6 +223,7 @@ impl Metric {
             Self::AveragePrecision => "average_precision",
             Self::LogLoss => "log_loss",
             Self::Brier => "brier",
+            Self::CalibrationError => "calibration_error",
             Self::Mae => "mae",
             Self::Mse => "mse",
             Self::Rmse => "rmse",
@@ -231,8 +236,7 @@ impl Metric {
     /// The metrics of a task.
     pub fn of(task: Task) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |metric| match task {
-            Task::Binary => !metric.is_of_values(),
-            Task::Multiclass => !metric.is_of_values() && *metric != Self::AveragePrecision,
+            Task::Binary | Task::Multiclass => !metric.is_of_values(),
             Task::Regression => metric.is_of_values(),
         })
     }
@@ -244,7 +248,10 @@ impl Metric {
     /// Whether larger values are worse.
     #[must_use]
     pub const fn is_loss(self) -> bool {
-        matches!(self, Self::LogLoss | Self::Brier | Self::Mae | Self::Mse | Self::Rmse | Self::Mape)
+        matches!(
+            self,
+            Self::LogLoss | Self::Brier | Self::CalibrationError | Self::Mae | Self::Mse | Self::Rmse | Self::Mape
+        )
     }
 
     /// By how much `current` is worse than `reference`; negative when it is better. A bias is worse the further it is
@@ -303,6 +310,8 @@ impl Default for DriftPolicy {
             min_samples: 100,
             windows: 1,
             reconstruction: ReconstructionPolicy::default(),
+            // As Amazon's Clarify.
+            attribution_ndcg: 0.9,
         }
     }
 }

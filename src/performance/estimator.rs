@@ -6,6 +6,8 @@ use super::calibration::Calibration;
 use super::cbpe::{BinProbabilities, PredictedScores, estimate_without_labels};
 use super::dle::{DirectLossEstimator, LossByPrediction};
 use super::metrics::Estimate;
+use super::multiclass::Classes;
+use super::multiclass_cbpe::ExpectedOutcomes;
 use super::score_bins::{ScoreBins, representative_scores};
 use crate::model::Metric;
 
@@ -20,6 +22,8 @@ pub enum Estimator {
     },
     /// Direct loss estimation: the losses that predicted values had.
     Regression(LossByPrediction),
+    /// Confidence-based: the calibrated probabilities are counted with the predictions.
+    Multiclass(Classes),
 }
 
 /// What a window's predictions tell without outcomes.
@@ -28,6 +32,8 @@ pub struct Unlabelled<'a> {
     pub by_label: &'a PredictedScores,
     /// The histogram of the score or predicted value.
     pub by_score: &'a [u64],
+    /// Expected classes, of a multiclass model.
+    pub by_class: &'a ExpectedOutcomes,
 }
 
 impl Estimator {
@@ -57,6 +63,17 @@ impl Estimator {
                     (Metric::F1, expected.f1),
                     (Metric::RocAuc, expected.roc_auc),
                     (Metric::AveragePrecision, expected.average_precision),
+                ]
+            }
+            Self::Multiclass(classes) => {
+                let expected = window.by_class.estimate(classes);
+                vec![
+                    (Metric::Accuracy, expected.accuracy),
+                    (Metric::Precision, expected.macro_precision),
+                    (Metric::Recall, expected.macro_recall),
+                    (Metric::Specificity, expected.macro_specificity),
+                    (Metric::F1, expected.macro_f1),
+                    (Metric::RocAuc, expected.macro_roc_auc),
                 ]
             }
             Self::Regression(losses) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::counts::BinaryCounts;
+use super::score_bins::{ScoreBins, calibration_bin};
 use super::score_sums::{ScoreLoss, ScoreSums};
 
 /// Classes with a place of their own; the rarer ones of a model with more are counted together.
@@ -47,10 +48,12 @@ pub struct MulticlassCounts {
 }
 
 /// A class's probabilities where it was the outcome and where it was not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct ClassScores {
     of_class: Vec<u64>,
     of_others: Vec<u64>,
+    /// Over [`calibration_bin`].
+    calibration: ScoreBins,
 }
 
 impl Classes {
@@ -89,7 +92,7 @@ impl Classes {
 
 impl MulticlassCounts {
     pub fn add(&mut self, classes: &Classes, outcome: ClassOutcome<'_>) {
-        self.change(classes, outcome, |count| *count += 1);
+        self.change(classes, outcome, |count| *count += 1, ScoreBins::add);
         if !outcome.probabilities.is_empty() {
             self.losses.add(loss(classes, outcome));
         }
@@ -97,7 +100,7 @@ impl MulticlassCounts {
 
     /// Takes back what [`MulticlassCounts::add`] counted, when an outcome is corrected.
     pub fn remove(&mut self, classes: &Classes, outcome: ClassOutcome<'_>) {
-        self.change(classes, outcome, |count| *count = count.saturating_sub(1));
+        self.change(classes, outcome, |count| *count = count.saturating_sub(1), ScoreBins::remove);
         if !outcome.probabilities.is_empty() {
             self.losses.remove(loss(classes, outcome));
         }
@@ -117,6 +120,7 @@ impl MulticlassCounts {
         for (mine, theirs) in self.scores.iter_mut().zip(&other.scores) {
             merge_bins(&mut mine.of_class, &theirs.of_class);
             merge_bins(&mut mine.of_others, &theirs.of_others);
+            mine.calibration.merge(&theirs.calibration);
         }
     }
 
@@ -150,7 +154,23 @@ impl MulticlassCounts {
         self.scores.get(class).map_or((&[], &[]), |scores| (&scores.of_class, &scores.of_others))
     }
 
-    fn change(&mut self, classes: &Classes, outcome: ClassOutcome<'_>, change: impl Fn(&mut u64)) {
+    pub(super) fn scores(&self) -> impl Iterator<Item = &ScoreBins> {
+        self.scores.iter().map(|scores| &scores.calibration)
+    }
+
+    /// A class's probabilities over [`calibration_bin`], with how often it was the outcome.
+    #[must_use]
+    pub fn class_calibration(&self, class: usize) -> Option<&ScoreBins> {
+        self.scores.get(class).map(|scores| &scores.calibration)
+    }
+
+    fn change(
+        &mut self,
+        classes: &Classes,
+        outcome: ClassOutcome<'_>,
+        change: impl Fn(&mut u64),
+        change_bin: impl Fn(&mut ScoreBins, usize, f64, bool),
+    ) {
         change(&mut self.outcomes);
         let actual = classes.index(outcome.actual);
         if let Some(predicted) = outcome.predicted {
@@ -173,6 +193,9 @@ impl MulticlassCounts {
                 self.scores.resize(class + 1, ClassScores::default());
             }
             let scores = &mut self.scores[class];
+            if let Some(bin) = calibration_bin(*probability) {
+                change_bin(&mut scores.calibration, bin, *probability, class == actual);
+            }
             let side = if class == actual { &mut scores.of_class } else { &mut scores.of_others };
             if side.len() <= bin {
                 side.resize(bin + 1, 0);

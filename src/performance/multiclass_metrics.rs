@@ -1,6 +1,7 @@
 //! Metrics of a multiclass model with their 95 % confidence intervals.
 
 use super::auc::roc_auc;
+use super::average_precision::average_precision;
 use super::binary_scores::specificity;
 use super::interval::{Domain, least_error, normal, proportion, widened};
 use super::macro_average::{Cell, ClassMetric, Confusion};
@@ -82,6 +83,44 @@ impl MulticlassCounts {
         }
         let error = (error / areas).max(least_error(n));
         widened((value / areas, lower / areas, upper / areas), error, n, Domain::SHARE)
+    }
+
+    /// Mean average precision of every class against the others, over the classes that occur among the outcomes; within
+    /// its certain bounds lies `sklearn.metrics.average_precision_score(average="macro")` of the exact probabilities.
+    ///
+    /// As with [`MulticlassCounts::macro_roc_auc`], the mean of the errors is an upper bound of the error of the mean.
+    #[must_use]
+    pub fn macro_average_precision(&self, classes: &Classes) -> Option<Estimate> {
+        let areas: Vec<_> = (0..classes.names().len())
+            .filter_map(|class| {
+                let (of_class, of_others) = self.class_scores(class);
+                average_precision(of_class, of_others)
+            })
+            .collect();
+        let n = areas.first()?.n;
+        let count = areas.len() as f64;
+        let (mut value, mut lower, mut upper, mut error) = (0.0, 0.0, 0.0, 0.0);
+        for area in &areas {
+            value += area.value / count;
+            lower += area.lower / count;
+            upper += area.upper / count;
+            error += area.standard_error / count;
+        }
+        // Rounding may carry the bounds past the value.
+        let bounds = (value, f64::min(lower, value), f64::max(upper, value));
+        widened(bounds, error.max(least_error(n)), n, Domain::SHARE)
+    }
+
+    /// Mean over the classes of the expected calibration error of each against the others (classwise; Kull et al. 2019),
+    /// over ten bins of equal width; see `ScoreBins::expected_calibration_error`. The error is the mean of the errors and
+    /// of what chance makes of them, an upper bound. `None` without probabilities.
+    #[must_use]
+    pub fn calibration_error(&self) -> Option<Estimate> {
+        let errors: Vec<_> =
+            self.scores().filter_map(|scores| scores.expected_calibration_error()?.with_chance()).collect();
+        let n = errors.first()?.n;
+        let mean = |of: fn(&Estimate) -> f64| errors.iter().map(of).sum::<f64>() / errors.len() as f64;
+        normal(mean(|error| error.value), mean(|error| error.standard_error), n, Domain::LOSS)
     }
 
     /// `Σ −ln p / n` of the actual classes' probabilities; see `ScoreSums::log_loss`.

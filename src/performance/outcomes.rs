@@ -143,8 +143,8 @@ impl OutcomeCounts {
         (sums.n > 0).then(|| (sums.log_loss.value() / sums.n as f64, sums.n))
     }
 
-    /// The metric, named and defined as in scikit-learn; precision, recall, specificity, F1 and ROC AUC of several
-    /// classes are macro averages. `None` where the task has no such metric or its denominator is zero.
+    /// The metric, named and defined as in scikit-learn; precision, recall, specificity, F1, ROC AUC, average
+    /// precision and calibration error of several classes are macro averages. `None` where the task has no such metric or its denominator is zero.
     #[must_use]
     pub fn estimate(&self, metric: Metric, anchors: OutcomeAnchors<'_>) -> Option<Estimate> {
         match (self, anchors) {
@@ -164,6 +164,7 @@ impl BinaryOutcomes {
             Metric::AveragePrecision => average_precision_estimate(&self.counts),
             Metric::LogLoss => self.scores.log_loss(),
             Metric::Brier => self.scores.brier(),
+            Metric::CalibrationError => self.scores.expected_calibration_error()?.with_chance(),
             _ => estimate(metric, &self.counts),
         }
     }
@@ -198,6 +199,8 @@ fn of_classes(counts: &MulticlassCounts, classes: &Classes, metric: Metric) -> O
         Metric::Specificity => counts.macro_specificity(classes),
         Metric::F1 => counts.macro_f1(classes),
         Metric::RocAuc => counts.macro_roc_auc(classes),
+        Metric::AveragePrecision => counts.macro_average_precision(classes),
+        Metric::CalibrationError => counts.calibration_error(),
         Metric::LogLoss => counts.log_loss(),
         Metric::Brier => counts.brier(),
         _ => None,

@@ -62,6 +62,16 @@ pub fn calibration_bin(probability: f64) -> Option<usize> {
     Some((1..CALIBRATION_BINS).filter(|k| probability > f64::from(*k) * 0.1).count())
 }
 
+impl CalibrationError {
+    /// The error with what chance makes of it as part of its standard error: windows of different sizes show different
+    /// errors of equally calibrated scores, which is no decay.
+    #[must_use]
+    pub fn with_chance(&self) -> Option<Estimate> {
+        let Estimate { value, standard_error, n, .. } = self.estimate;
+        normal(value, standard_error.hypot(self.by_chance), n, Domain::LOSS)
+    }
+}
+
 impl ScoreBins {
     /// A score that is not finite or too large to be summed is left out.
     pub fn add(&mut self, bin: usize, score: f64, actual: bool) {

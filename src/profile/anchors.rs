@@ -8,6 +8,7 @@ use super::edges::Edges;
 use super::projection::Projection;
 use super::quantile::sorted_quantile;
 use crate::model::{FeatureKind, FeatureSpec};
+use crate::performance::{Classes, MulticlassCalibration};
 
 /// Fine bins per numeric column; a multiple of [`COARSE_BINS`], so that deciles are unions of fine bins.
 const FINE_BINS: u32 = 500;
@@ -26,6 +27,17 @@ pub struct Anchors {
     pub positive: Option<String>,
     /// How the features go together; none where the configuration does not want it or it says nothing.
     pub projection: Option<Projection>,
+    /// How the probabilities of a multiclass model are read; none where the reference has none, or no outcomes.
+    pub classes: Option<ClassAnchors>,
+    /// The features whose attributions the reference has.
+    pub attributions: Vec<String>,
+}
+
+/// The classes of a multiclass model and what their probabilities have meant in the reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassAnchors {
+    pub classes: Classes,
+    pub calibration: MulticlassCalibration,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,6 +169,13 @@ impl NumericAnchors {
     #[must_use]
     pub const fn scale(&self) -> f64 {
         self.scale
+    }
+
+    /// The edges of a coarse bin: values from the first up to, without, the second.
+    #[must_use]
+    pub fn coarse_bounds(&self, bin: usize) -> (Option<f64>, Option<f64>) {
+        let edge = |index: usize| self.edges().get(*self.deciles.get(index)? as usize).copied();
+        (bin.checked_sub(1).and_then(edge), edge(bin))
     }
 
     /// Sums fine counts into the coarse bins between distinct deciles.

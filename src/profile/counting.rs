@@ -1,10 +1,13 @@
 //! Counts populations of a reference's rows, and what it knows of performance.
 
-use super::anchors::{Anchors, NumericAnchors, ValueAnchors};
+use super::anchors::{Anchors, ClassAnchors, NumericAnchors, ValueAnchors};
 use super::reference::{OutcomeFrame, ReferencePopulation};
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
-use crate::performance::{Estimator, Joined, LossByPrediction, OutcomeAnchors, OutcomeCounts, ScoreBins};
+use crate::performance::{
+    Classes, Estimator, Joined, LossByPrediction, MulticlassCalibration, OutcomeAnchors, OutcomeCounts, ScoreBins,
+    score_bin,
+};
 
 /// The rows of a reference with what they are counted by.
 pub(super) struct Counting<'a> {
@@ -21,8 +24,11 @@ impl Counting<'_> {
         profile.count(self.anchors, self.rows, selected);
         let anchors = self.outcome_anchors();
         let mut counts = OutcomeCounts::empty(anchors);
-        for joined in selected.iter().filter_map(|row| self.joined(*row)) {
-            counts.add(anchors, joined);
+        for &row in selected {
+            let probabilities = self.rows.probabilities(row);
+            if let Some(joined) = self.joined(row) {
+                counts.add(anchors, Joined { probabilities: &probabilities, ..joined });
+            }
         }
         let outcomes = (counts.outcomes() > 0).then_some(counts);
         ReferencePopulation { profile, outcomes }
@@ -51,7 +57,9 @@ impl Counting<'_> {
                 }
                 (losses != LossByPrediction::default()).then_some(Estimator::Regression(losses))
             }
-            OutcomeFrame::Multiclass(_) => None,
+            OutcomeFrame::Multiclass(_) => {
+                self.anchors.classes.as_ref().map(|anchors| Estimator::Multiclass(anchors.classes.clone()))
+            }
         }
     }
 
@@ -87,4 +95,21 @@ impl Counting<'_> {
     fn values(&self, name: &str) -> Option<&Values<'_>> {
         Some(self.rows.values(self.anchors.position(name)?))
     }
+}
+
+/// How a multiclass reference's probabilities are read; none without probabilities or outcomes.
+pub(super) fn class_anchors(classes: &Classes, rows: &Rows<'_>, outcomes: &[Option<String>]) -> Option<ClassAnchors> {
+    let mut bins = vec![ScoreBins::default(); classes.names().len()];
+    let mut any = false;
+    for (row, outcome) in outcomes.iter().enumerate() {
+        let Some(actual) = outcome.as_deref().map(|outcome| classes.index(outcome)) else { continue };
+        for (class, (probability, bins)) in rows.probabilities(row).into_iter().zip(&mut bins).enumerate() {
+            if let Some(bin) = score_bin(probability) {
+                bins.add(bin, probability, class == actual);
+                any = true;
+            }
+        }
+    }
+    let reference: Vec<_> = bins.iter().map(ScoreBins::bins).collect();
+    any.then(|| ClassAnchors { classes: classes.clone(), calibration: MulticlassCalibration::fit(&reference).0 })
 }

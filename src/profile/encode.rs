@@ -3,13 +3,18 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The format that this version writes; it reads this one and older ones.
-const FORMAT: u8 = 1;
+/// The format that this version writes, and the only one that it reads.
+const FORMAT: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("record has format version {found}, this plimsoll reads up to {FORMAT}: upgrade plimsoll")]
     NewerFormat { found: u8 },
+    #[error(
+        "record has format version {found} of an older plimsoll, this one reads {FORMAT}: build profiles again, and \
+         start with an empty state.url and new internal topics (another kafka.prefix)"
+    )]
+    OlderFormat { found: u8 },
     #[error("record cannot be decoded: {0}")]
     Malformed(String),
 }
@@ -28,6 +33,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     if *format > FORMAT {
         return Err(DecodeError::NewerFormat { found: *format });
     }
+    if *format < FORMAT {
+        return Err(DecodeError::OlderFormat { found: *format });
+    }
     postcard::from_bytes(body).map_err(|error| DecodeError::Malformed(error.to_string()))
 }
 
@@ -42,10 +50,12 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused_by_its_number() {
+    fn another_format_is_refused_by_its_number() {
         let mut bytes = encode(&1_u64).unwrap();
         bytes[0] = FORMAT + 1;
         assert_eq!(decode::<u64>(&bytes), Err(DecodeError::NewerFormat { found: FORMAT + 1 }));
+        bytes[0] = FORMAT - 1;
+        assert_eq!(decode::<u64>(&bytes), Err(DecodeError::OlderFormat { found: FORMAT - 1 }));
     }
 
     #[test]

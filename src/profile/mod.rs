@@ -5,6 +5,7 @@
 //! and restarts.
 
 mod anchors;
+mod attribution;
 mod column;
 mod counting;
 mod edges;
@@ -20,9 +21,10 @@ mod rows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::performance::PredictedScores;
+use crate::performance::{ExpectedOutcomes, PredictedScores};
 
-pub use anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
+pub use anchors::{Anchors, CategoryAnchors, ClassAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
+pub use attribution::AttributionSums;
 pub use column::{ColumnProfile, Moments};
 pub use encode::{DecodeError, decode, encode};
 pub use jacobi::{Eigenpair, eigenpairs};
@@ -37,6 +39,10 @@ pub use rows::{Rows, Values};
 pub const LABEL_COLUMN: &str = "prediction.label";
 /// The column that counts predicted scores.
 pub const SCORE_COLUMN: &str = "prediction.score";
+/// Before the name of a class: the column with the probability that a multiclass model gave it.
+pub const CLASS_SCORE_PREFIX: &str = "prediction.scores.";
+/// Before the name of a feature: the column with what it contributed to the prediction.
+pub const ATTRIBUTION_PREFIX: &str = "attributions.";
 
 /// Counts of one population's predictions over some stretch of the stream.
 ///
@@ -52,6 +58,10 @@ pub struct Profile {
     pub predicted_scores: PredictedScores,
     /// Empty where the anchors have no projection.
     pub reconstruction: Reconstruction,
+    /// Of a multiclass model whose reference has probabilities and outcomes, for estimates before outcomes come.
+    pub expected: ExpectedOutcomes,
+    /// In the order of [`Anchors::attributions`].
+    pub attributions: Vec<AttributionSums>,
 }
 
 impl Profile {
@@ -64,6 +74,8 @@ impl Profile {
             latency: LatencyHistogram::default(),
             predicted_scores: PredictedScores::default(),
             reconstruction: Reconstruction::default(),
+            expected: ExpectedOutcomes::default(),
+            attributions: vec![AttributionSums::default(); anchors.attributions.len()],
         }
     }
 
@@ -85,6 +97,22 @@ impl Profile {
             projection.measure(&anchors.columns, rows, selected, &mut self.reconstruction);
         }
         self.count_predicted_scores(anchors, rows, selected);
+        self.count_expected(anchors, rows, selected);
+        for (index, sums) in self.attributions.iter_mut().enumerate() {
+            selected.iter().filter_map(|row| rows.attribution(index, *row)).for_each(|value| sums.add(value));
+        }
+    }
+
+    fn count_expected(&mut self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) {
+        let Some(ClassAnchors { classes, calibration }) = &anchors.classes else { return };
+        let labels = anchors.position(LABEL_COLUMN).map(|index| rows.values(index));
+        let Some(Values::Categorical(labels)) = labels else { return };
+        for &row in selected {
+            let probabilities = rows.probabilities(row);
+            if let Some(label) = labels.get(row).filter(|_| !probabilities.is_empty()) {
+                self.expected.add(classes, calibration, label, &probabilities);
+            }
+        }
     }
 
     fn count_predicted_scores(&mut self, anchors: &Anchors, rows: &Rows<'_>, selected: &[usize]) {
@@ -110,6 +138,13 @@ impl Profile {
         self.latency.merge(&other.latency);
         self.predicted_scores.merge(&other.predicted_scores);
         self.reconstruction.merge(&other.reconstruction);
+        self.expected.merge(&other.expected);
+        if self.attributions.len() < other.attributions.len() {
+            self.attributions.resize(other.attributions.len(), AttributionSums::default());
+        }
+        for (mine, theirs) in self.attributions.iter_mut().zip(&other.attributions) {
+            mine.merge(theirs);
+        }
         if self.columns.is_empty() {
             self.columns.clone_from(&other.columns);
             return;

@@ -6,10 +6,10 @@ use arrow::array::{Array, BooleanArray, Float64Array, StringArray};
 use serde::{Deserialize, Serialize};
 
 use super::anchors::{Anchors, CategoryAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
-use super::counting::Counting;
+use super::counting::{Counting, class_anchors};
 use super::projection::Projection;
 use super::rows::{Rows, Values};
-use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
+use super::{ATTRIBUTION_PREFIX, CLASS_SCORE_PREFIX, LABEL_COLUMN, Profile, SCORE_COLUMN};
 use crate::clock::Timestamp;
 use crate::model::{FeatureKind, FeatureSpec, Model, Task};
 use crate::performance::{Classes, Estimator, OutcomeAnchors, OutcomeCounts, OutcomeScale};
@@ -25,7 +25,7 @@ pub struct Reference {
     pub from_stream: bool,
     pub anchors: Anchors,
     pub frame: OutcomeFrame,
-    /// None without outcomes, and of multiclass models, whose probabilities are not known.
+    /// None without outcomes and scores.
     pub estimator: Option<Estimator>,
     pub whole: ReferencePopulation,
     /// By `feature=value`.
@@ -112,7 +112,27 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// The columns that are read of an event: its features, then the probabilities of the classes and the attributions.
+    pub fn event_columns(&self) -> impl Iterator<Item = (String, FeatureKind)> {
+        let scores = self.classes().iter().map(|class| format!("{CLASS_SCORE_PREFIX}{class}"));
+        let attributions = self.anchors.attributions.iter().map(|name| format!("{ATTRIBUTION_PREFIX}{name}"));
+        let features = self.features().map(|(name, kind)| (name.to_owned(), kind));
+        features.chain(scores.chain(attributions).map(|name| (name, FeatureKind::Numeric)))
+    }
+
+    /// The classes of a multiclass model.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        match &self.frame {
+            OutcomeFrame::Multiclass(classes) => classes.names(),
+            OutcomeFrame::Binary | OutcomeFrame::Regression(_) => &[],
+        }
+    }
+}
+
 impl ReferenceBuilder {
+    /// `features` may hold columns of class probabilities and attributions, by their prefixes.
     #[must_use]
     pub fn new(model: &str, positive: &str, segments: &[String], features: &[(String, FeatureKind)]) -> Self {
         let prediction =
@@ -215,6 +235,10 @@ impl ReferenceBuilder {
             // It predicts values, which are in the score's column.
             self.columns.retain(|(name, _)| name != LABEL_COLUMN);
         }
+        let (beside, columns): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.columns).into_iter().partition(|(name, _)| is_beside(name));
+        self.columns = columns;
+        let frame = self.frame(&beside);
         let mut anchors = Anchors {
             epoch,
             columns: self
@@ -227,12 +251,19 @@ impl ReferenceBuilder {
                 .collect(),
             positive: (self.task == Task::Binary).then(|| self.positive.clone()),
             projection: None,
+            classes: None,
+            attributions: attributed(&beside),
         };
         anchors.set_limits(&self.specs);
         let arrays: Vec<ColumnArray> = self.columns.iter().map(|(_, column)| column.to_array()).collect();
-        let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>);
+        let beside = Beside::new(&beside);
+        let rows = Rows::new(arrays.iter().map(ColumnArray::values).collect(), None, None::<&BooleanArray>)
+            .with_scores(beside.scores(&frame))
+            .with_attributions(beside.attributions(&anchors.attributions));
+        if let OutcomeFrame::Multiclass(classes) = &frame {
+            anchors.classes = class_anchors(classes, &rows, &self.outcomes);
+        }
         anchors.projection = Projection::fit(&anchors.columns, &rows, self.rows, self.reconstruction);
-        let frame = self.frame();
         let (positive, outcomes) = (self.positive.as_str(), self.outcomes.as_slice());
         let counting = Counting { anchors: &anchors, frame: &frame, positive, rows: &rows, outcomes };
         let everybody: Vec<usize> = (0..self.rows).collect();
@@ -254,7 +285,7 @@ impl ReferenceBuilder {
     }
 
     /// Classes and scales are those of the outcomes, or of the predictions where there are none yet.
-    fn frame(&self) -> OutcomeFrame {
+    fn frame(&self, beside: &[(String, Column)]) -> OutcomeFrame {
         let labels = || match self.columns.iter().find(|(name, _)| name == LABEL_COLUMN) {
             Some((_, Column::Categorical(labels))) => labels.as_slice(),
             _ => &[],
@@ -262,8 +293,10 @@ impl ReferenceBuilder {
         match self.task {
             Task::Binary => OutcomeFrame::Binary,
             Task::Multiclass => {
-                let names = self.outcomes.iter().chain(labels()).flatten();
-                OutcomeFrame::Multiclass(Classes::fit(names.map(String::as_str)))
+                let names = self.outcomes.iter().chain(labels()).flatten().map(String::as_str);
+                // A class that has a probability is one although it may never have come.
+                let scored = beside.iter().filter_map(|(name, _)| name.strip_prefix(CLASS_SCORE_PREFIX));
+                OutcomeFrame::Multiclass(Classes::fit(names.chain(scored)))
             }
             Task::Regression => {
                 let numbers = self.outcomes.iter().flatten().filter_map(|text| text.trim().parse::<f64>().ok());
@@ -333,5 +366,41 @@ impl Column {
             Self::Numeric(rows) => ColumnArray::Numeric(rows.iter().copied().collect()),
             Self::Categorical(rows) => ColumnArray::Categorical(rows.iter().map(Option::as_deref).collect()),
         }
+    }
+}
+
+/// Whether a column is no feature: a class's probability or an attribution.
+fn is_beside(name: &str) -> bool {
+    name.starts_with(CLASS_SCORE_PREFIX) || name.starts_with(ATTRIBUTION_PREFIX)
+}
+
+/// Features with attributions.
+fn attributed(beside: &[(String, Column)]) -> Vec<String> {
+    let with_values = beside.iter().filter(|(_, column)| match column {
+        Column::Numeric(rows) => rows.iter().any(Option::is_some),
+        Column::Categorical(_) => false,
+    });
+    with_values.filter_map(|(name, _)| Some(name.strip_prefix(ATTRIBUTION_PREFIX)?.to_owned())).collect()
+}
+
+/// Columns that are no features, as Arrow.
+struct Beside(BTreeMap<String, Float64Array>);
+
+impl Beside {
+    fn new(columns: &[(String, Column)]) -> Self {
+        let numeric = columns.iter().filter_map(|(name, column)| match column {
+            Column::Numeric(rows) => Some((name.clone(), rows.iter().copied().collect())),
+            Column::Categorical(_) => None,
+        });
+        Self(numeric.collect())
+    }
+
+    fn scores(&self, frame: &OutcomeFrame) -> Vec<Option<&Float64Array>> {
+        let OutcomeFrame::Multiclass(classes) = frame else { return Vec::new() };
+        classes.names().iter().map(|class| self.0.get(&format!("{CLASS_SCORE_PREFIX}{class}"))).collect()
+    }
+
+    fn attributions(&self, features: &[String]) -> Vec<Option<&Float64Array>> {
+        features.iter().map(|feature| self.0.get(&format!("{ATTRIBUTION_PREFIX}{feature}"))).collect()
     }
 }

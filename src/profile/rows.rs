@@ -2,6 +2,8 @@
 
 use arrow::array::{Array, BooleanArray, Float64Array, StringArray};
 
+use crate::performance::complete_probabilities;
+
 /// One column of decoded values; null is missing.
 #[derive(Clone, Debug)]
 pub enum Values<'a> {
@@ -23,6 +25,8 @@ pub struct Rows<'a> {
     columns: Vec<Values<'a>>,
     latency_ms: Option<&'a Float64Array>,
     error: Option<&'a BooleanArray>,
+    scores: Vec<Option<&'a Float64Array>>,
+    attributions: Vec<Option<&'a Float64Array>>,
 }
 
 impl<'a> Values<'a> {
@@ -74,7 +78,33 @@ impl<'a> Rows<'a> {
         latency_ms: Option<&'a Float64Array>,
         error: Option<&'a BooleanArray>,
     ) -> Self {
-        Self { columns, latency_ms, error }
+        Self { columns, latency_ms, error, scores: Vec::new(), attributions: Vec::new() }
+    }
+
+    /// The probability of each class, in the order of the model's classes; none where the data has no such column.
+    #[must_use]
+    pub fn with_scores(self, scores: Vec<Option<&'a Float64Array>>) -> Self {
+        Self { scores, ..self }
+    }
+
+    /// What each feature contributed, in the order of the anchors' attributions.
+    #[must_use]
+    pub fn with_attributions(self, attributions: Vec<Option<&'a Float64Array>>) -> Self {
+        Self { attributions, ..self }
+    }
+
+    /// The probabilities of all classes; empty where the row has none. See [`complete_probabilities`].
+    #[must_use]
+    pub fn probabilities(&self, row: usize) -> Vec<f64> {
+        if self.scores.is_empty() {
+            return Vec::new();
+        }
+        complete_probabilities(self.scores.iter().map(|column| value(*column, row)))
+    }
+
+    #[must_use]
+    pub fn attribution(&self, index: usize, row: usize) -> Option<f64> {
+        value(*self.attributions.get(index)?, row)
     }
 
     #[must_use]
@@ -84,11 +114,15 @@ impl<'a> Rows<'a> {
 
     #[must_use]
     pub fn latency_ms(&self, row: usize) -> Option<f64> {
-        self.latency_ms.filter(|array| array.is_valid(row)).map(|array| array.value(row))
+        value(self.latency_ms, row)
     }
 
     #[must_use]
     pub fn is_error(&self, row: usize) -> bool {
         self.error.is_some_and(|array| array.is_valid(row) && array.value(row))
     }
+}
+
+fn value(column: Option<&Float64Array>, row: usize) -> Option<f64> {
+    column.filter(|array| array.is_valid(row)).map(|array| array.value(row))
 }

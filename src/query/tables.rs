@@ -5,7 +5,11 @@
 
 mod accounting;
 mod alerts;
+mod attributions;
+mod calibration;
 mod column;
+mod confusion;
+mod contributions;
 mod detections;
 mod drift;
 mod fairness;
@@ -27,13 +31,17 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 12] {
+pub fn catalogue() -> [&'static dyn Table; 16] {
     [
         &windows::TABLE,
         &features::TABLE,
         &drift::TABLE,
         &multivariate::TABLE,
+        &contributions::TABLE,
+        &attributions::TABLE,
         &performance::TABLE,
+        &confusion::TABLE,
+        &calibration::TABLE,
         &quality::TABLE,
         &fairness::TABLE,
         &detections::TABLE,

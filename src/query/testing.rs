@@ -6,8 +6,8 @@ use super::Snapshot;
 use crate::clock::{Span, Timestamp};
 use crate::detector::{DetectorKind, Signal};
 use crate::event::{
-    DetectionRow, DriftRow, FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, Population, QualityRow, Verdict,
-    WindowReport, WindowState,
+    AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DriftRow, FairnessRow, FeatureRow,
+    MultivariateRow, PerformanceRow, Population, QualityRow, Verdict, WindowReport, WindowState,
 };
 use crate::model::{FairnessMetric, FeatureKind, Method, Metric, MultivariateMethod, Rule, WindowSize};
 
@@ -92,6 +92,43 @@ pub fn window(index: i64) -> WindowReport {
             n: 1_000,
             verdict: Verdict::Ok,
             detail: None,
+        }],
+        contributions: vec![ContributionRow {
+            subject: "car_value".into(),
+            method: "psi".into(),
+            by: "bin".into(),
+            part: "(missing)".into(),
+            reference: Some(0.01),
+            current: Some(0.2),
+            share: 0.75,
+        }],
+        confusion: vec![ConfusionRow {
+            predicted: "1".into(),
+            actual: "0".into(),
+            count: 60,
+            share: 0.06,
+            reference: Some(0.05),
+        }],
+        calibration: vec![CalibrationRow {
+            class: "1".into(),
+            bin_lower: 0.9,
+            bin_upper: 1.0,
+            mean_score: 0.95,
+            positive_rate: 0.94,
+            lower: 0.92,
+            upper: 0.96,
+            reference: None,
+            n: 500,
+        }],
+        attributions: vec![AttributionRow {
+            feature: "car_value".into(),
+            mean_absolute: Some(0.2),
+            mean: Some(-0.1),
+            reference: Some(0.25),
+            rank: Some(1),
+            reference_rank: Some(1),
+            n: 1_000,
+            n_reference: 50_000,
         }],
         detections: vec![DetectionRow {
             series: "error".into(),

@@ -39,7 +39,8 @@ const KEYS: [&str; 23] = [
 ];
 const MAPPING_KEYS: [&str; 10] =
     ["id", "time", "version", "variant", "features", "prediction", "label", "score", "latency_ms", "error"];
-const COLUMNS_KEYS: [&str; 7] = ["id", "time", "label", "score", "outcome", "version", "ignore"];
+const COLUMNS_KEYS: [&str; 9] =
+    ["id", "time", "label", "score", "outcome", "version", "scores", "attributions", "ignore"];
 const REFERENCE_ADVICE: &str = "write { file = \"reference.parquet\" } or { first = 10000 }";
 
 /// Shorter panes would be more numerous than the events in them.
@@ -330,6 +331,8 @@ fn columns(section: &Section<'_>, problems: &mut Problems) -> Columns {
     set(&mut columns.score, section.value("score", problems, values::text));
     set(&mut columns.outcome, section.value("outcome", problems, values::text));
     columns.version = section.value("version", problems, values::text);
+    columns.scores = section.value("scores", problems, values::text);
+    columns.attributions = section.value("attributions", problems, values::text);
     set(&mut columns.ignore, section.list("ignore", problems, values::text));
 
     let named = [

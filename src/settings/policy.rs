@@ -14,9 +14,11 @@ use crate::model::{
 
 /// As the method that it is the floor of.
 const RECONSTRUCTION_FLOOR: &str = MultivariateMethod::PcaReconstruction.name();
+const ATTRIBUTION_FLOOR: &str = MultivariateMethod::AttributionNdcg.name();
 
 pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPolicy {
-    let mut known = vec!["decide", "alpha", "min_samples", "windows", "reconstruction", RECONSTRUCTION_FLOOR];
+    let mut known =
+        vec!["decide", "alpha", "min_samples", "windows", "reconstruction", RECONSTRUCTION_FLOOR, ATTRIBUTION_FLOOR];
     known.extend(Method::ALL.map(Method::name));
     section.reject_unknown(&known, problems);
 
@@ -34,6 +36,9 @@ pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPoli
         min_samples: section.value("min_samples", problems, values::count).unwrap_or(defaults.min_samples),
         windows: section.value("windows", problems, values::count).unwrap_or(defaults.windows),
         reconstruction: reconstruction(section, problems),
+        attribution_ndcg: section
+            .value(ATTRIBUTION_FLOOR, problems, values::open_unit)
+            .unwrap_or(default.attribution_ndcg),
     }
 }
 

@@ -193,6 +193,11 @@ fn columns(columns: &Columns) -> Table {
     if let Some(version) = &columns.version {
         put(&mut table, "version", version.clone());
     }
+    for (key, prefix) in [("scores", &columns.scores), ("attributions", &columns.attributions)] {
+        if let Some(prefix) = prefix {
+            put(&mut table, key, prefix.clone());
+        }
+    }
     put(&mut table, "ignore", texts(&columns.ignore));
     table
 }
@@ -235,6 +240,7 @@ fn drift(policy: &DriftPolicy) -> Table {
     if policy.reconstruction.wanted != Some(false) {
         put(&mut table, MultivariateMethod::PcaReconstruction.name(), policy.reconstruction.floor);
     }
+    put(&mut table, MultivariateMethod::AttributionNdcg.name(), policy.attribution_ndcg);
     put(&mut table, "alpha", policy.alpha);
     put(&mut table, "min_samples", count(policy.min_samples));
     put(&mut table, "windows", i64::from(policy.windows));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::breakdown::{attribution_rows, calibration_rows, confusion_rows, negative_label};
+use super::root_cause::of_bins;
 use crate::clock::{Span, Timestamp};
 use crate::drift;
 use crate::event::{FairnessRow, FeatureRow, Population, QualityRow, WindowReport, WindowState};
@@ -60,8 +62,11 @@ pub fn report(
     let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
     let level = |alpha| level(alpha, model, reference, frame);
+    let negative = negative_label(&reference.anchors, &model.positive);
     let drift_policy = DriftPolicy { alpha: level(model.drift.alpha), ..model.drift.clone() };
     let performance_policy = PerformancePolicy { alpha: level(model.performance.alpha), ..model.performance.clone() };
+    let drift_rows = normal
+        .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile));
     WindowReport {
         population: frame.population.clone(),
         window_start: frame.start,
@@ -78,14 +83,18 @@ pub fn report(
         latency_p95_ms: profile.latency.quantile(0.95),
         latency_p99_ms: profile.latency.quantile(0.99),
         features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
-        drift: normal
-            .map_or_else(Vec::new, |normal| drift::judge(&drift_policy, &reference.anchors, &normal.profile, profile)),
+        contributions: normal
+            .map_or_else(Vec::new, |normal| of_bins(&reference.anchors, &normal.profile, profile, &drift_rows)),
+        drift: drift_rows,
+        confusion: confusion_rows(anchors, &negative, normal_outcomes, outcomes),
+        calibration: calibration_rows(anchors, normal_outcomes, outcomes),
+        attributions: normal
+            .map_or_else(Vec::new, |normal| attribution_rows(&reference.anchors, &normal.profile, profile)),
         detections: Vec::new(),
         quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
-        multivariate: normal
-            .and_then(|normal| drift::judge_reconstruction(&drift_policy, &reference.anchors, &normal.profile, profile))
-            .into_iter()
-            .collect(),
+        multivariate: normal.map_or_else(Vec::new, |normal| {
+            drift::judge_together(&drift_policy, &reference.anchors, &normal.profile, profile)
+        }),
         performance: performance::judge(
             &performance_policy,
             Measured {
@@ -105,7 +114,11 @@ pub fn report(
 fn estimates(reference: &Reference, profile: &Profile) -> Vec<(Metric, Estimate)> {
     let score = reference.anchors.position(SCORE_COLUMN).and_then(|index| profile.columns.get(index));
     let (Some(estimator), Some(score)) = (&reference.estimator, score) else { return Vec::new() };
-    estimator.estimates(Unlabelled { by_label: &profile.predicted_scores, by_score: &score.bins })
+    estimator.estimates(Unlabelled {
+        by_label: &profile.predicted_scores,
+        by_score: &score.bins,
+        by_class: &profile.expected,
+    })
 }
 
 fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &Profile, alpha: f64) -> Vec<QualityRow> {

@@ -113,6 +113,8 @@ impl ReplayArgs {
             score: or(&self.score_column, &configured.score),
             outcome: or(&self.outcome_column, &configured.outcome),
             version: self.version_column.clone().or_else(|| configured.version.clone()),
+            scores: configured.scores.clone(),
+            attributions: configured.attributions.clone(),
             ignore: configured.ignore.iter().chain(&self.ignore_column).cloned().collect(),
         }
     }

@@ -9,6 +9,7 @@ use super::column::feature_kind;
 use super::nearest::nearest;
 use super::{FileError, MissingColumn, UnfitColumn};
 use crate::model::{Columns, FeatureKind, FeatureSpec};
+use crate::profile::{ATTRIBUTION_PREFIX, CLASS_SCORE_PREFIX};
 
 /// Indices into the file's schema. What is no id, time, prediction, outcome or version and not ignored is a feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct DataColumns {
     pub outcome: Option<usize>,
     pub version: Option<usize>,
     pub features: Vec<FeatureRef>,
+    /// Probabilities of classes and attributions of features, by the names that references know them by.
+    pub beside: Vec<FeatureRef>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +60,9 @@ impl DataColumns {
     ) -> Result<Self, FileError> {
         let configured = specs.keys().filter(|_| required.features).map(String::as_str);
         refuse_missing(file, schema, columns, &required.roles, configured)?;
-        Ok(Self { features: features(file, schema, columns, specs)?, ..Self::roles(schema, columns) })
+        let beside = beside(schema, columns);
+        let features = features(file, schema, columns, specs, &beside)?;
+        Ok(Self { features, beside, ..Self::roles(schema, columns) })
     }
 
     /// Only these roles and no features, for files that hold other things beside them.
@@ -81,6 +86,7 @@ impl DataColumns {
             outcome: index_of(ColumnRole::Outcome),
             version: index_of(ColumnRole::Version),
             features: Vec::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -171,11 +177,31 @@ fn refuse_missing<'a>(
     Err(FileError::Missing { file: file.to_owned(), missing, columns: existing().map(str::to_owned).collect() })
 }
 
+/// Columns with one of the prefixes that the configuration gives.
+fn beside(schema: &Schema, columns: &Columns) -> Vec<FeatureRef> {
+    let prefixes =
+        [(columns.scores.as_deref(), CLASS_SCORE_PREFIX), (columns.attributions.as_deref(), ATTRIBUTION_PREFIX)];
+    let role_names: BTreeSet<&str> = ColumnRole::ALL.iter().filter_map(|role| role.name(columns)).collect();
+    let mut found = Vec::new();
+    for (index, field) in schema.fields().iter().enumerate() {
+        let name = field.name().as_str();
+        if role_names.contains(name) || columns.ignore.iter().any(|ignored| ignored == name) {
+            continue;
+        }
+        let own = prefixes.iter().find_map(|(prefix, own)| Some((name.strip_prefix((*prefix)?)?, own)));
+        if let Some((rest, own)) = own.filter(|(rest, _)| !rest.is_empty()) {
+            found.push(FeatureRef { index, name: format!("{own}{rest}"), kind: FeatureKind::Numeric });
+        }
+    }
+    found
+}
+
 fn features(
     file: &str,
     schema: &Schema,
     columns: &Columns,
     specs: &BTreeMap<String, FeatureSpec>,
+    beside: &[FeatureRef],
 ) -> Result<Vec<FeatureRef>, FileError> {
     let mut taken: BTreeSet<&str> = ColumnRole::ALL.iter().filter_map(|role| role.name(columns)).collect();
     taken.extend(columns.ignore.iter().map(String::as_str));
@@ -184,7 +210,7 @@ fn features(
     let mut unfit = Vec::new();
     for (index, field) in schema.fields().iter().enumerate() {
         let name = field.name();
-        if taken.contains(name.as_str()) {
+        if taken.contains(name.as_str()) || beside.iter().any(|other| other.index == index) {
             continue;
         }
         let configured = specs.get(name).and_then(|spec| spec.kind).filter(|_| is_scalar(field.data_type()));

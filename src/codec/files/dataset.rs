@@ -96,8 +96,10 @@ impl Dataset {
         &self.columns
     }
 
-    pub fn feature_names_and_kinds(&self) -> impl ExactSizeIterator<Item = (&str, FeatureKind)> {
-        self.columns.features.iter().map(|feature| (feature.name.as_str(), feature.kind))
+    /// The features, then what stands beside them.
+    pub fn feature_names_and_kinds(&self) -> impl Iterator<Item = (&str, FeatureKind)> {
+        let columns = self.columns.features.iter().chain(&self.columns.beside);
+        columns.map(|feature| (feature.name.as_str(), feature.kind))
     }
 
     pub fn batches(&self) -> Result<DatasetBatches<'_>, FileError> {
@@ -121,7 +123,7 @@ impl Dataset {
     /// `first_row` is the number of the batch's first row in the file, counted from 1.
     fn batch(&self, batch: &RecordBatch, first_row: u64) -> Result<DatasetBatch, FileError> {
         let columns = BatchColumns { dataset: self, batch, first_row };
-        let features = self.columns.features.iter().map(|feature| {
+        let features = self.columns.features.iter().chain(&self.columns.beside).map(|feature| {
             Ok(match feature.kind {
                 FeatureKind::Numeric => FeatureColumn::Numeric(columns.read(feature.index, as_numeric)?),
                 FeatureKind::Categorical => FeatureColumn::Categorical(columns.read(feature.index, as_text)?),

@@ -12,18 +12,19 @@ pub static TABLE: WindowTable<MultivariateRow> = WindowTable {
     description: "one row per window and method that looks at all features together",
     rows: |window| &window.multivariate,
     columns: &[
-        Column::text("method", "pca_reconstruction", |m| Some(m.method.name().into())),
+        Column::text("method", "pca_reconstruction, or attribution_ndcg where the reference has attributions", |m| Some(m.method.name().into())),
         Column::float(
             "statistic",
-            "mean distance of the rows from their reconstruction by the reference's principal components",
+            "mean distance of the rows from their reconstruction by the reference's principal components; how far the \
+             ranking of the features by importance agrees with the reference's, from 0 to 1",
             |m| m.statistic,
         )
         .or_null(),
         Column::float("reference", "the same of the reference's rows", |m| m.reference).or_null(),
         Column::float("lower", "lower end of the statistic's confidence interval", |m| m.lower).or_null(),
-        Column::float("upper", "upper end of it; a reference outside differs significantly", |m| m.upper).or_null(),
+        Column::float("upper", "upper end of it; a reference outside differs significantly. Of attribution_ndcg the best that chance leaves possible", |m| m.upper).or_null(),
         Column::float("p_value", "chance of such a difference if nothing changed", |m| m.p_value).or_null(),
-        Column::float("threshold", "smaller differences of statistic and reference are never drift", |m| m.threshold)
+        Column::float("threshold", "smaller differences of statistic and reference are never drift; of attribution_ndcg larger values", |m| m.threshold)
             .or_null(),
         Column::count("features", "features that are looked at: those that vary in the reference", |m| {
             Some(count(m.features))

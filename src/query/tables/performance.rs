@@ -14,8 +14,8 @@ pub static TABLE: WindowTable<PerformanceRow> = WindowTable {
     columns: &[
         Column::text(
             "metric",
-            "accuracy, precision, recall, specificity, f1, roc_auc, average_precision, log_loss or brier; of a regression mae, \
-             mse, rmse, mape, r2 or bias",
+            "accuracy, precision, recall, specificity, f1, roc_auc, average_precision, log_loss, \
+             brier or calibration_error; of a regression mae, mse, rmse, mape, r2 or bias",
             |p| Some(p.metric.name().into()),
         ),
         Column::float("value", "the metric in the window", |p| p.value).or_null(),

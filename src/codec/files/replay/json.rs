@@ -11,6 +11,7 @@ use crate::codec::files::column::{as_numeric, as_text, converted, has_fraction, 
 use crate::codec::files::dataset::BatchColumns;
 use crate::codec::files::{ColumnError, ColumnRole, FileError};
 use crate::model::Task;
+use crate::profile::{ATTRIBUTION_PREFIX, CLASS_SCORE_PREFIX};
 
 /// What of a batch goes into the events of its predictions.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub(super) struct PredictionColumns {
     version: Option<StringArray>,
     prediction: Vec<JsonColumn>,
     features: Vec<JsonColumn>,
+    /// Probabilities by class.
+    scores: Vec<JsonColumn>,
+    attributions: Vec<JsonColumn>,
 }
 
 /// An outcome without its label.
@@ -60,6 +64,8 @@ impl PredictionColumns {
             version: columns.read_role(ColumnRole::Version, as_text)?,
             prediction,
             features: features.collect::<Result<_, FileError>>()?,
+            scores: beside(columns, CLASS_SCORE_PREFIX)?,
+            attributions: beside(columns, ATTRIBUTION_PREFIX)?,
         })
     }
 
@@ -79,6 +85,16 @@ impl PredictionColumns {
         member(&mut out, b",\"time\":", &time);
         object(&mut out, b",\"features\":", &self.features, row);
         object(&mut out, b",\"prediction\":", &self.prediction, row);
+        if !self.scores.is_empty() {
+            // Within the prediction, whose brace is opened again.
+            out.pop();
+            let key: &[u8] = if self.prediction.is_empty() { b"\"scores\":" } else { b",\"scores\":" };
+            object(&mut out, key, &self.scores, row);
+            out.push(b'}');
+        }
+        if !self.attributions.is_empty() {
+            object(&mut out, b",\"attributions\":", &self.attributions, row);
+        }
         out.push(b'}');
         out
     }
@@ -140,6 +156,15 @@ impl JsonValues {
             Self::Text(column) => value_at(out, column.is_valid(row).then(|| column.value(row))),
         }
     }
+}
+
+/// The columns behind this prefix, by what follows it.
+fn beside(columns: &BatchColumns<'_>, prefix: &str) -> Result<Vec<JsonColumn>, FileError> {
+    let found = columns.dataset.columns().beside.iter();
+    let found = found.filter_map(|column| Some((column.name.strip_prefix(prefix)?, column.index)));
+    let read =
+        |(name, index): (&str, usize)| Ok(JsonColumn::new(name, JsonValues::Float(columns.read(index, as_numeric)?)));
+    found.map(read).collect()
 }
 
 /// The value of a regression is its score; files that call it a label mean the same.
