@@ -24,7 +24,8 @@ use crate::query::Snapshot;
 use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
 use crate::state::{Store, Write};
 use crate::window::{
-    Contents, Frame, PaneKey, PanePartial, PaneRecord, SegmentSides, Watermarks, of_segments, partial_key, report,
+    Contents, Frame, PaneKey, PanePartial, PaneRecord, SegmentSides, Watermarks, partial_key, report,
+    segment_contributions,
 };
 
 const WATERMARKS: &[u8] = b"meta/watermarks";
@@ -253,7 +254,7 @@ impl EvaluateMachine {
             })
             .collect();
         let outcome_anchors = reference.outcome_anchors(model);
-        Ok(of_segments(&reference.anchors, outcome_anchors, &sides, &report.drift, &report.performance))
+        Ok(segment_contributions(&reference.anchors, outcome_anchors, &sides, &report.drift, &report.performance))
     }
 
     /// What a whole population's window holds of each group whose fairness is judged.

@@ -4,7 +4,7 @@ use crate::event::{AttributionRow, CalibrationRow, ConfusionRow};
 use crate::performance::{
     CalibrationBin, ConfusionCell, OutcomeAnchors, OutcomeCounts, calibration_curve, confusion_matrix,
 };
-use crate::profile::{Anchors, AttributionSums, LABEL_COLUMN, Profile, ValueAnchors};
+use crate::profile::{Anchors, AttributionSums, Profile, ValueAnchors};
 
 /// Cells of one matrix, the largest ones: that of a hundred classes has ten thousand.
 const MAX_CELLS: usize = 400;
@@ -101,8 +101,8 @@ pub fn attribution_rows(anchors: &Anchors, reference: &Profile, current: &Profil
 
 /// What a binary model's other label is called: its name where the reference has exactly one, else "not" the positive.
 #[must_use]
-pub fn negative_label(anchors: &Anchors, positive: &str) -> String {
-    let labels = match anchors.position(LABEL_COLUMN).map(|index| &anchors.columns[index].values) {
+pub fn negative_label(labels: Option<&ValueAnchors>, positive: &str) -> String {
+    let labels = match labels {
         Some(ValueAnchors::Categorical(labels)) => labels.categories(),
         _ => &[],
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::breakdown::{attribution_rows, calibration_rows, confusion_rows, negative_label};
-use super::root_cause::of_bins;
+use super::root_cause::bin_contributions;
 use crate::clock::{Span, Timestamp};
 use crate::drift;
 use crate::event::{FairnessRow, FeatureRow, Population, QualityRow, WindowReport, WindowState};
@@ -62,7 +62,8 @@ pub fn report(
     let maturity = Maturity { coverage, is_final: labels_are_final };
     let columns = reference.anchors.columns.iter().zip(&profile.columns);
     let level = |alpha| level(alpha, model, reference, frame);
-    let negative = negative_label(&reference.anchors, &model.positive);
+    let labels = reference.anchors.columns.iter().find(|column| column.name == LABEL_COLUMN);
+    let negative = negative_label(labels.map(|column| &column.values), &model.positive);
     let drift_policy = DriftPolicy { alpha: level(model.drift.alpha), ..model.drift.clone() };
     let performance_policy = PerformancePolicy { alpha: level(model.performance.alpha), ..model.performance.clone() };
     let drift_rows = normal
@@ -83,8 +84,9 @@ pub fn report(
         latency_p95_ms: profile.latency.quantile(0.95),
         latency_p99_ms: profile.latency.quantile(0.99),
         features: columns.map(|(anchors, column)| feature_row(anchors, column)).collect(),
-        contributions: normal
-            .map_or_else(Vec::new, |normal| of_bins(&reference.anchors, &normal.profile, profile, &drift_rows)),
+        contributions: normal.map_or_else(Vec::new, |normal| {
+            bin_contributions(&reference.anchors, &normal.profile, profile, &drift_rows)
+        }),
         drift: drift_rows,
         confusion: confusion_rows(anchors, &negative, normal_outcomes, outcomes),
         calibration: calibration_rows(anchors, normal_outcomes, outcomes),

@@ -25,7 +25,8 @@ pub struct SegmentSides<'a> {
 }
 
 /// Of every feature that has drifted, the bins with the largest shares of the statistic; see [`contributions`].
-pub(super) fn of_bins(
+#[must_use]
+pub fn bin_contributions(
     anchors: &Anchors,
     normal: &Profile,
     current: &Profile,
@@ -57,7 +58,7 @@ pub(super) fn of_bins(
 /// And where performance has decayed, each segment's share of the loss: `n_s (e_s − e_ref,s)` with `e` the mean error
 /// (the share of wrong labels, or the mean absolute error) and `n` outcomes, of the segments that have lost anything.
 #[must_use]
-pub fn of_segments(
+pub fn segment_contributions(
     anchors: &Anchors,
     outcome_anchors: OutcomeAnchors<'_>,
     segments: &[SegmentSides<'_>],
@@ -242,12 +243,12 @@ mod tests {
         let reference = reference();
         let mut current = moved(&reference.anchors, "south");
         current.merge(&moved(&reference.anchors, "north"));
-        let rows = of_bins(&reference.anchors, &reference.whole.profile, &current, &drift_of("amount"));
+        let rows = bin_contributions(&reference.anchors, &reference.whole.profile, &current, &drift_of("amount"));
         assert!(rows.iter().all(|row| row.subject == "amount" && row.method == "psi" && row.by == "bin"));
         assert_eq!(rows[0].part, "89.1 and more", "{rows:?}");
         assert!(rows[0].share > 0.5 && rows[0].current > rows[0].reference, "{rows:?}");
         assert!((rows.iter().map(|row| row.share).sum::<f64>() - 1.0).abs() < 1e-12);
-        assert_eq!(of_bins(&reference.anchors, &reference.whole.profile, &current, &[]), []);
+        assert_eq!(bin_contributions(&reference.anchors, &reference.whole.profile, &current, &[]), []);
     }
 
     #[test]
@@ -270,14 +271,14 @@ mod tests {
                 SegmentSides { name, normal: &normal.profile, normal_outcomes: normal.outcomes.as_ref(), contents }
             })
             .collect();
-        let rows = of_segments(&reference.anchors, anchors, &segments, &drift_of("amount"), &[decayed()]);
+        let rows = segment_contributions(&reference.anchors, anchors, &segments, &drift_of("amount"), &[decayed()]);
         let shown: Vec<_> = rows.iter().map(|row| (&*row.subject, &*row.method, &*row.by, &*row.part)).collect();
         assert_eq!(shown[0], ("amount", "psi", "region", "region=south"), "{rows:?}");
         assert!(rows[0].share > 0.95, "{rows:?}");
         let loss = rows.iter().find(|row| row.subject == "performance").unwrap();
         assert_eq!((&*loss.part, loss.share), ("region=south", 1.0), "{rows:?}");
         assert!((loss.current.unwrap() - 0.3).abs() < 1e-12, "{loss:?}");
-        let healthy = of_segments(&reference.anchors, anchors, &segments, &[], &[]);
+        let healthy = segment_contributions(&reference.anchors, anchors, &segments, &[], &[]);
         assert_eq!(healthy, []);
     }
 }

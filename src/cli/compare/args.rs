@@ -35,6 +35,11 @@ pub struct CompareArgs {
     #[arg(long, value_name = "COLUMN")]
     pub score: Option<String>,
 
+    /// Columns with the probability of each class of a multiclass model: what begins with this, then the class, such as
+    /// proba_
+    #[arg(long, value_name = "PREFIX", requires = "target")]
+    pub scores: Option<String>,
+
     /// Column with the true label or value
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,

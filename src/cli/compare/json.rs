@@ -13,6 +13,9 @@ pub(super) fn write(comparison: &Comparison) -> String {
     let whole = comparison.parts.iter().find(|part| part.window_start.is_none() && part.segment.is_none());
     top.insert("columns".to_owned(), whole.map_or_else(|| json!({}), columns));
     top.insert("performance".to_owned(), whole.map_or_else(|| json!({}), performance));
+    top.insert("confusion".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.confusion)));
+    top.insert("calibration".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.calibration)));
+    top.insert("contributions".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.contributions)));
     top.insert("fairness".to_owned(), whole.map_or_else(|| json!({}), fairness));
     let others = comparison.parts.iter().filter(|part| part.window_start.is_some() || part.segment.is_some());
     let others: Vec<Value> = others.map(|part| part_object(comparison, part)).collect();
@@ -36,6 +39,9 @@ fn part_object(comparison: &Comparison, part: &PartReport) -> Value {
         "verdict": part.verdict.name(),
         "columns": columns(part),
         "performance": performance(part),
+        "confusion": part.confusion,
+        "calibration": part.calibration,
+        "contributions": part.contributions,
         "fairness": fairness(part),
     })
 }

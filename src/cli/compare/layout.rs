@@ -45,6 +45,8 @@ pub(super) struct PerformanceColumns {
     pub(super) prediction: Option<InBoth>,
     pub(super) score: Option<InBoth>,
     pub(super) target: InBoth,
+    /// Classes with the columns of their probabilities.
+    pub(super) scores: Vec<(String, InBoth)>,
 }
 
 /// Columns whose values are groups, and what is predicted of them.
@@ -71,6 +73,7 @@ impl Layout {
         }
         let role = |name: &Option<String>| name.as_deref().map(both).transpose();
         let (prediction, score, target) = (role(&args.prediction)?, role(&args.score)?, role(&args.target)?);
+        let scores = class_columns(args, reference, &both)?;
         let attributes: Vec<InBoth> = args.protected.iter().map(|name| both(name)).collect::<Result<_, _>>()?;
         if !attributes.is_empty() && Task::from(args.task) != Task::Binary {
             bail!("--protected is for binary models only: leave it out, or write --task binary");
@@ -95,7 +98,7 @@ impl Layout {
             extra: Vec::new(),
             segments: args.segment.iter().map(|name| both(name)).collect::<Result<_, _>>()?,
             time: args.time.as_deref().map(|name| index_of(current, name)).transpose()?,
-            performance: target.map(|target| PerformanceColumns { prediction, score, target }),
+            performance: target.map(|target| PerformanceColumns { prediction, score, target, scores }),
             protected,
         };
         for (name, kind) in columns(reference.schema(), &taken) {
@@ -113,6 +116,26 @@ impl Layout {
         }
         Ok(layout)
     }
+}
+
+fn class_columns(
+    args: &CompareArgs,
+    reference: &DataFile,
+    both: &impl Fn(&str) -> anyhow::Result<InBoth>,
+) -> anyhow::Result<Vec<(String, InBoth)>> {
+    let Some(prefix) = &args.scores else { return Ok(Vec::new()) };
+    if Task::from(args.task) != Task::Multiclass {
+        bail!("--scores is for multiclass models: write --task multiclass, or --score COLUMN for a binary model");
+    }
+    let names = reference.schema().fields().iter().map(|field| field.name().as_str());
+    let columns: Vec<(String, InBoth)> = names
+        .filter_map(|name| Some((name.strip_prefix(prefix.as_str()).filter(|class| !class.is_empty())?, name)))
+        .map(|(class, name)| Ok((class.to_owned(), both(name)?)))
+        .collect::<anyhow::Result<_>>()?;
+    if columns.is_empty() {
+        bail!("'{}' has no column whose name begins with '{prefix}' and goes on with a class", reference.name());
+    }
+    Ok(columns)
 }
 
 /// Columns that are numbers or categories; times and nested values are neither.

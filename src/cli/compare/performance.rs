@@ -10,10 +10,21 @@ use super::layout::{InBoth, Layout, PerformanceColumns};
 use super::read::{Part, ReferenceSide, batches, column_named, parts_of};
 use crate::codec::files::column::{as_numeric, as_text};
 use crate::codec::files::{ColumnError, DataFile, FileError};
-use crate::event::PerformanceRow;
+use crate::event::{CalibrationRow, ConfusionRow, PerformanceRow};
 use crate::model::{PerformancePolicy, Task, WindowSize};
-use crate::performance::{self, Classes, Joined, Maturity, Measured, OutcomeAnchors, OutcomeCounts, OutcomeScale};
+use crate::performance::{
+    self, Classes, Joined, Maturity, Measured, OutcomeAnchors, OutcomeCounts, OutcomeScale, complete_probabilities,
+};
 use crate::profile::{NumericAnchors, OutcomeFrame, ValueAnchors};
+use crate::window::{calibration_rows, confusion_rows, negative_label};
+
+/// What the outcomes of one part say.
+#[derive(Debug, Default)]
+pub(super) struct PartPerformance {
+    pub(super) metrics: Vec<PerformanceRow>,
+    pub(super) confusion: Vec<ConfusionRow>,
+    pub(super) calibration: Vec<CalibrationRow>,
+}
 
 /// Every metric of each part of the current file beside the reference.
 pub(super) fn judge(
@@ -21,7 +32,7 @@ pub(super) fn judge(
     layout: &Layout,
     files: (&DataFile, &DataFile),
     side: &ReferenceSide,
-) -> Result<BTreeMap<Part, Vec<PerformanceRow>>, FileError> {
+) -> Result<BTreeMap<Part, PartPerformance>, FileError> {
     let Some(columns) = &layout.performance else { return Ok(BTreeMap::new()) };
     let task = Task::from(args.task);
     let frame = frame(task, columns, files.0)?;
@@ -32,17 +43,31 @@ pub(super) fn judge(
         OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
         OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
     };
-    let counting = Counting { task, layout, columns, anchors };
+    let scores = match &frame {
+        OutcomeFrame::Multiclass(classes) => {
+            let of_class =
+                |class: &String| columns.scores.iter().find(|(name, _)| name == class).map(|(_, place)| place);
+            classes.names().iter().map(of_class).collect()
+        }
+        OutcomeFrame::Binary | OutcomeFrame::Regression(_) => Vec::new(),
+    };
+    let counting = Counting { task, layout, columns, anchors, scores };
     let reference = counting.count(files.0, |place| place.reference, None)?;
     let current = counting.count(files.1, |place| place.current, args.window)?;
     let policy = PerformancePolicy { min_samples: args.min_samples, ..PerformancePolicy::of(task) };
+    let negative = negative(args, columns, side);
     let rows = current.into_iter().map(|(part, (rows, counts))| {
         let normal = reference.get(&Part { window: None, segment: part.segment.clone() }).map(|(_, counts)| counts);
         let coverage = if rows == 0 { 0.0 } else { counts.outcomes() as f64 / rows as f64 };
         // A file is all there is: no more labels will come.
         let maturity = Maturity { coverage, is_final: true };
         let measured = Measured { task, anchors, reference: normal, current: &counts, estimates: &[] };
-        (part, performance::judge(&policy, measured, maturity))
+        let found = PartPerformance {
+            metrics: performance::judge(&policy, measured, maturity),
+            confusion: confusion_rows(anchors, &negative, normal, &counts),
+            calibration: calibration_rows(anchors, normal, &counts),
+        };
+        (part, found)
     });
     Ok(rows.collect())
 }
@@ -69,6 +94,10 @@ fn frame(task: Task, columns: &PerformanceColumns, file: &DataFile) -> Result<Ou
         rows += batch.num_rows() as u64;
     }
     if task == Task::Multiclass {
+        // A class that has a probability is one although it may never have come.
+        for (class, _) in &columns.scores {
+            classes.entry(class.clone()).or_default();
+        }
         return Ok(OutcomeFrame::Multiclass(Classes::fit_counts(classes.iter().map(|(name, n)| (name.as_str(), *n)))));
     }
     let anchors = NumericAnchors::fit(numbers);
@@ -80,6 +109,8 @@ struct Counting<'a> {
     layout: &'a Layout,
     columns: &'a PerformanceColumns,
     anchors: OutcomeAnchors<'a>,
+    /// The columns with the probabilities of the classes, in their order.
+    scores: Vec<Option<&'a InBoth>>,
 }
 
 impl Counting<'_> {
@@ -92,6 +123,7 @@ impl Counting<'_> {
     ) -> Result<BTreeMap<Part, (u64, OutcomeCounts)>, FileError> {
         let mut wanted: Vec<usize> = vec![index(&self.columns.target)];
         wanted.extend(self.columns.prediction.iter().chain(&self.columns.score).map(&index));
+        wanted.extend(self.scores.iter().flatten().map(|place| index(place)));
         wanted.extend(self.layout.segments.iter().map(&index));
         let layout = Layout { time: size.and(self.layout.time), ..self.layout.clone() };
         wanted.extend(layout.time);
@@ -105,8 +137,11 @@ impl Counting<'_> {
             for (part, selected) in parts {
                 let (rows, counts) = counted.entry(part).or_insert_with(|| (0, OutcomeCounts::empty(self.anchors)));
                 *rows += selected.len() as u64;
-                for joined in selected.iter().filter_map(|row| joined.get(*row)) {
-                    counts.add(self.anchors, joined);
+                for &row in &selected {
+                    let probabilities = joined.probabilities(row);
+                    if let Some(joined) = joined.get(row) {
+                        counts.add(self.anchors, Joined { probabilities: &probabilities, ..joined });
+                    }
                 }
             }
             rows += batch.num_rows() as u64;
@@ -120,18 +155,29 @@ struct Columns {
     targets: Option<StringArray>,
     labels: Option<StringArray>,
     scores: Option<Float64Array>,
+    by_class: Vec<Option<Float64Array>>,
 }
 
 impl Columns {
     fn read(counting: &Counting<'_>, batch: &RecordBatch) -> Result<Self, (ColumnError, String)> {
-        let PerformanceColumns { prediction, score, target } = counting.columns;
+        let PerformanceColumns { prediction, score, target, .. } = counting.columns;
         let is_regression = counting.task == Task::Regression;
         let values = if is_regression { prediction } else { score };
         Ok(Self {
             targets: text(batch, Some(target))?,
             labels: if is_regression { None } else { text(batch, prediction.as_ref())? },
             scores: numbers(batch, values.as_ref())?,
+            by_class: counting.scores.iter().map(|place| numbers(batch, *place)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Of every class; empty where there are none.
+    fn probabilities(&self, row: usize) -> Vec<f64> {
+        let value = |column: &Option<Float64Array>| {
+            let column = column.as_ref().filter(|column| column.is_valid(row))?;
+            Some(column.value(row))
+        };
+        complete_probabilities(self.by_class.iter().map(value))
     }
 
     /// None where the true label is missing.
@@ -152,6 +198,13 @@ pub(super) fn text(batch: &RecordBatch, place: Option<&InBoth>) -> Result<Option
 fn numbers(batch: &RecordBatch, place: Option<&InBoth>) -> Result<Option<Float64Array>, (ColumnError, String)> {
     let column = place.and_then(|place| Some((column_named(batch, &place.name)?, &place.name)));
     column.map(|(column, name)| as_numeric(column).map_err(|error| (error, name.clone()))).transpose()
+}
+
+/// What the other label of a binary model is called.
+fn negative(args: &CompareArgs, columns: &PerformanceColumns, side: &ReferenceSide) -> String {
+    let labels = columns.prediction.as_ref().unwrap_or(&columns.target);
+    let column = side.anchors.columns.iter().find(|column| column.name == labels.name);
+    negative_label(column.map(|column| &column.values), &args.positive)
 }
 
 /// The score's bins are those in which its drift is counted.

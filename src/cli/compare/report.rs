@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::drift::{self, Preset};
-use crate::event::{DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict};
+use crate::event::{
+    CalibrationRow, ConfusionRow, ContributionRow, DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict,
+};
 use crate::model::{DriftPolicy, FeatureKind, QualityPolicy, Rule, WindowSize};
 use crate::quality;
+use crate::window::bin_contributions;
 
 use super::layout::Layout;
+use super::performance::PartPerformance;
 use super::preset;
 use super::read::{CurrentSide, Part, ReferenceSide};
 
@@ -33,6 +37,10 @@ pub(super) struct PartReport {
     pub(super) verdict: Verdict,
     pub(super) columns: Vec<ColumnReport>,
     pub(super) performance: Vec<PerformanceRow>,
+    pub(super) confusion: Vec<ConfusionRow>,
+    pub(super) calibration: Vec<CalibrationRow>,
+    /// The bins that carry the drift.
+    pub(super) contributions: Vec<ContributionRow>,
     /// Only where the part is no segment.
     pub(super) fairness: Vec<FairnessRow>,
 }
@@ -66,7 +74,7 @@ pub(super) fn judge(
     policies: &Policies,
     reference: &ReferenceSide,
     current: &CurrentSide,
-    performance: &mut BTreeMap<Part, Vec<PerformanceRow>>,
+    performance: &mut BTreeMap<Part, PartPerformance>,
     fairness: &mut BTreeMap<Option<Timestamp>, Vec<FairnessRow>>,
 ) -> Vec<PartReport> {
     let mut reports = Vec::new();
@@ -75,12 +83,13 @@ pub(super) fn judge(
             None => Some(&reference.whole),
             Some(segment) => reference.segments.get(segment),
         };
-        let (mut drift_rows, mut quality_rows) = (Vec::new(), Vec::new());
+        let (mut drift_rows, mut quality_rows, mut contributions) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(normal) = normal {
             drift_rows = drift::judge(&policies.drift, &reference.anchors, normal, profile);
             if let Some(preset) = policies.preset {
                 preset::apply(preset, policies, reference, normal, profile, &mut drift_rows);
             }
+            contributions = bin_contributions(&reference.anchors, normal, profile, &drift_rows);
             quality_rows = quality::judge(&policies.quality, &BTreeMap::new(), &reference.anchors, normal, profile);
         }
         let mut columns: Vec<ColumnReport> = Vec::new();
@@ -96,7 +105,8 @@ pub(super) fn judge(
             columns.push(ColumnReport::new(&anchors.name, compared.kind, drift, quality));
         }
         columns.extend(misfits(layout, reference, profile.predictions));
-        let performance = performance.remove(part).unwrap_or_default();
+        let PartPerformance { metrics: performance, confusion, calibration } =
+            performance.remove(part).unwrap_or_default();
         let fairness = if part.segment.is_none() { fairness.remove(&part.window) } else { None }.unwrap_or_default();
         let verdicts = columns.iter().map(|column| column.verdict).chain(performance.iter().map(|row| row.verdict));
         let verdicts = verdicts.chain(fairness.iter().map(|row| row.verdict));
@@ -108,6 +118,9 @@ pub(super) fn judge(
             verdict: worst(verdicts),
             columns,
             performance,
+            confusion,
+            calibration,
+            contributions,
             fairness,
         });
     }
