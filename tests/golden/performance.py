@@ -134,6 +134,27 @@ def draw_classes(rng: np.random.Generator, p: np.ndarray, power: float = 1.0) ->
     return (sharpened.cumsum(axis=1) < rng.uniform(size=(len(p), 1))).sum(axis=1).clip(0, p.shape[1] - 1)
 
 
+def against_others(y: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> dict:
+    """Of every class against the others: average precision, calibration curve and its error; and the matrix."""
+    curves = []
+    for k in range(p.shape[1]):
+        positive_rate, mean_score = calibration_curve(y == k, p[:, k], n_bins=10, strategy="uniform")
+        counts = np.bincount(np.searchsorted(np.linspace(0, 1, 11)[1:-1], p[:, k]), minlength=10)
+        share = counts[counts > 0] / len(y)
+        curves.append({
+            "positive_rate": positive_rate.tolist(),
+            "mean_score": mean_score.tolist(),
+            "error": float(np.sum(share * np.abs(mean_score - positive_rate))),
+        })
+    occur = [k for k in range(p.shape[1]) if (y == k).any()]
+    return {
+        "average_precision": float(np.mean([metrics.average_precision_score(y == k, p[:, k]) for k in occur])),
+        "calibration": curves,
+        "calibration_error": float(np.mean([curve["error"] for curve in curves])),
+        "confusion": metrics.confusion_matrix(y, predicted, labels=list(range(p.shape[1]))).tolist(),
+    }
+
+
 def multiclass(rng: np.random.Generator) -> list[dict]:
     def case(names: list[str], y: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> dict:
         everything = list(range(len(names)))
@@ -156,6 +177,7 @@ def multiclass(rng: np.random.Generator) -> list[dict]:
             "log_loss_error": error_of_mean(losses),
             "brier": float(metrics.brier_score_loss(y, p, labels=everything)),
             "roc_auc": float(metrics.roc_auc_score(y, p, multi_class="ovr", average="macro")) if complete else None,
+            **against_others(y, predicted, p),
             "by_class": {
                 "precision": metrics.precision_score(y, predicted, **each).tolist(),
                 "recall": metrics.recall_score(y, predicted, **each).tolist(),

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use plimsoll::performance::{
     BinProbabilities, BinaryCounts, BinaryScores, Calibration, ClassOutcome, Classes, DirectLossEstimator, Disparity,
     Estimate, ExpectedOutcomes, GroupCounts, IsotonicRegression, Judged, LossByPrediction, MulticlassCalibration,
-    MulticlassCounts, NumericOutcome, OutcomeScale, PredictedScores, RegressionCounts, ScoreBin, Undefined,
-    WeightedPoint, average_precision, estimate_without_labels, fairness, representative_scores, specificity,
+    MulticlassCounts, NumericOutcome, OutcomeAnchors, OutcomeCounts, OutcomeScale, PredictedScores, RegressionCounts,
+    ScoreBin, Undefined, WeightedPoint, average_precision, calibration_curve, confusion_matrix,
+    estimate_without_labels, fairness, representative_scores, specificity,
 };
 use serde_json::Value;
 
@@ -166,12 +167,41 @@ fn multiclass_metrics_agree_with_scikit_learn() {
             let area = found.macro_roc_auc(&classes).expect("an area");
             assert!((area.lower..=area.upper).contains(&wanted) && (area.value - wanted).abs() < 0.01, "{area:?}");
         }
+        let wanted = number(&case, "average_precision").expect("an average precision");
+        let area = found.macro_average_precision(&classes).expect("an area");
+        assert!(
+            (area.lower..=area.upper).contains(&wanted) && (area.value - wanted).abs() < 0.02,
+            "{wanted}: {area:?}"
+        );
+        assert_value(found.calibration_error(), &case, "calibration_error", ROUNDING);
+        assert_curves_and_matrix(&OutcomeCounts::Multiclass(Box::new(found.clone())), &classes, &case);
         for (class, wanted) in found.by_class(&classes).iter().enumerate().map(|(k, class)| (class, at(&case, k))) {
             let found = [class.precision, class.recall, class.f1, class.specificity].map(|e| e.map(|e| e.value));
             for (found, wanted) in found.into_iter().zip(wanted) {
                 assert_eq!(found.is_some(), wanted.is_some(), "{class:?}");
                 assert_close(found.unwrap_or(0.0), wanted.unwrap_or(0.0), ROUNDING, &format!("{class:?}"));
             }
+        }
+    }
+}
+
+fn assert_curves_and_matrix(counts: &OutcomeCounts, classes: &Classes, case: &Value) {
+    let anchors = OutcomeAnchors::Multiclass(classes);
+    let curve = calibration_curve(counts, anchors);
+    for (name, wanted) in classes.names().iter().zip(case["calibration"].as_array().expect("curves")) {
+        let of_class: Vec<_> = curve.iter().filter(|bin| bin.class == *name).collect();
+        let (rates, scores) = (numbers(&wanted["positive_rate"]), numbers(&wanted["mean_score"]));
+        assert_eq!(of_class.len(), rates.len(), "{name}");
+        for (bin, (rate, score)) in of_class.into_iter().zip(rates.into_iter().zip(scores)) {
+            assert_close(bin.positive_rate.value, rate, ROUNDING, name);
+            assert_close(bin.mean_score, score, ROUNDING, name);
+        }
+    }
+    let cells = confusion_matrix(counts, anchors, "");
+    for (actual, row) in classes.names().iter().zip(case["confusion"].as_array().expect("a matrix")) {
+        for (predicted, wanted) in classes.names().iter().zip(self::counts(row)) {
+            let found = cells.iter().find(|cell| (&cell.predicted, &cell.actual) == (predicted, actual));
+            assert_eq!(found.map_or(0, |cell| cell.count), wanted, "{predicted} and {actual}");
         }
     }
 }

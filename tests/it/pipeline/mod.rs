@@ -1,6 +1,8 @@
 //! The pipeline under crashes: whatever the batch sizes and wherever it is torn down, the windows come out the same.
 
 mod alerts;
+mod attributions;
+mod classes;
 mod detections;
 mod fairness;
 mod multivariate;
