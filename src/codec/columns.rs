@@ -24,6 +24,7 @@ pub(super) struct PredictionColumns {
     score: Float64Builder,
     latency_ms: Float64Builder,
     error: BooleanBuilder,
+    extra: StringBuilder,
     features: Vec<FeatureBuilder>,
     rows: usize,
 }
@@ -58,6 +59,7 @@ impl PredictionColumns {
             score: Float64Builder::new(),
             latency_ms: Float64Builder::new(),
             error: BooleanBuilder::new(),
+            extra: StringBuilder::new(),
             features: features.columns().iter().map(|(_, kind)| FeatureBuilder::new(*kind)).collect(),
             rows: 0,
         }
@@ -89,6 +91,7 @@ impl PredictionColumns {
         self.score.append_option(event.score);
         self.latency_ms.append_option(event.latency_ms);
         self.error.append_value(event.error);
+        self.extra.append_option(event.extra_features());
         for (builder, cell) in self.features.iter_mut().zip(&event.cells) {
             builder.append(*cell, text);
         }
@@ -106,6 +109,7 @@ impl PredictionColumns {
             Arc::new(self.score.finish()),
             Arc::new(self.latency_ms.finish()),
             Arc::new(self.error.finish()),
+            Arc::new(self.extra.finish()),
         ];
         columns.extend(self.features.iter_mut().map(FeatureBuilder::finish));
         self.rows = 0;

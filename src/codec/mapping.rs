@@ -168,7 +168,8 @@ impl MappedPrediction {
             } else if event.may_grow(features) {
                 event.grow_feature(name.to_string(), &value.into())?;
             } else {
-                event.unknown += 1;
+                let extra = event.text.push(name);
+                event.note_extra(extra, !matches!(value, JsonValue::Null));
             }
         }
         Ok(())

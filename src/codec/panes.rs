@@ -95,6 +95,7 @@ pub fn anchored_rows<'a>(reference: &Reference, schema: &FeatureSchema, rows: &P
         names.iter().map(|name| rows.numeric(position(name)?)).collect()
     };
     Rows::new(columns.collect(), Some(rows.latency_ms()), Some(rows.error()))
+        .with_extra(rows.extra())
         .with_scores(beside(CLASS_SCORE_PREFIX, reference.classes()))
         .with_attributions(beside(ATTRIBUTION_PREFIX, &reference.anchors.attributions))
 }

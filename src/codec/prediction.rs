@@ -4,11 +4,15 @@ use super::rejection::{Fault, Path};
 use super::scalar::{Arena, Cell, Scalar, Slice};
 use super::schema::FeatureSchema;
 use super::time;
+use crate::event::key_of;
 use crate::model::FeatureKind;
 use crate::profile::{ATTRIBUTION_PREFIX, CLASS_SCORE_PREFIX};
 
 /// A schema that grows from events stops here: names that differ in every event must not fill the memory.
 const MAX_GROWN_COLUMNS: usize = 2_048;
+/// Names of features that the schema lacks are noted up to this many per event, and this many bytes.
+const MAX_EXTRA: usize = 16;
+const MAX_EXTRA_NAME: usize = 120;
 
 /// The features of a model, as far as they are known.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +59,8 @@ pub(super) struct Prediction {
     /// Values of features that the schema lacks and will have when this event is taken.
     pub(super) grown: Vec<(String, Cell)>,
     pub(super) unknown: u64,
+    /// Names of features that the schema lacks and will go on lacking.
+    extra: Vec<Slice>,
 }
 
 impl Beside {
@@ -116,6 +122,7 @@ impl Prediction {
         self.cells.clear();
         self.cells.resize(columns, Cell::Missing);
         self.grown.clear();
+        self.extra.clear();
     }
 
     /// A prediction that is no object: a number with a fraction is a score, anything else a label.
@@ -148,6 +155,20 @@ impl Prediction {
             *cell = value.cell(*kind, Path::Feature(name), &mut self.text)?;
         }
         Ok(())
+    }
+
+    /// Notes that there is a feature that the schema lacks and does not take.
+    pub(super) fn note_extra(&mut self, name: Slice, has_value: bool) {
+        self.unknown += 1;
+        if has_value && self.extra.len() < MAX_EXTRA && self.text.get(name).len() <= MAX_EXTRA_NAME {
+            self.extra.push(name);
+        }
+    }
+
+    /// The names of features that the schema lacks, as one key; none when there are none.
+    pub(super) fn extra_features(&self) -> Option<String> {
+        let names: Vec<&str> = self.extra.iter().map(|name| self.text.get(*name)).collect();
+        (!names.is_empty()).then(|| key_of(&names))
     }
 
     /// Whether a feature that the schema lacks may be added to it.

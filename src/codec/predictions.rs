@@ -278,7 +278,9 @@ fn read_features(reader: &mut Reader<'_>, features: &Features, event: &mut Predi
             let name = name.to_owned();
             event.grow_feature(name, &reader.scalar()?)?;
         } else {
-            event.unknown += 1;
+            let extra = event.text.push(name);
+            let is_told = reader.peek()? != Peek::Null;
+            event.note_extra(extra, is_told);
             reader.skip()?;
         }
         key = reader.next_key()?;

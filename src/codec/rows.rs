@@ -18,6 +18,7 @@ pub struct PredictionRows<'a> {
     score: &'a Float64Array,
     latency_ms: &'a Float64Array,
     error: &'a BooleanArray,
+    extra: &'a StringArray,
     features: Vec<FeatureColumn<'a>>,
 }
 
@@ -51,6 +52,7 @@ impl<'a> PredictionRows<'a> {
             score: typed(batch, column::SCORE, "Float64")?,
             latency_ms: typed(batch, column::LATENCY_MS, "Float64")?,
             error: typed(batch, column::ERROR, "Boolean")?,
+            extra: typed(batch, column::EXTRA, "Utf8")?,
             features: features.collect::<Result<_, _>>()?,
         })
     }
@@ -110,6 +112,12 @@ impl<'a> PredictionRows<'a> {
     #[must_use]
     pub const fn error(&self) -> &'a BooleanArray {
         self.error
+    }
+
+    /// Names of features that the schema does not have, as one key.
+    #[must_use]
+    pub const fn extra(&self) -> &'a StringArray {
+        self.extra
     }
 
     /// In the order of the schema the rows were decoded with.

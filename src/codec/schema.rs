@@ -28,8 +28,10 @@ pub mod column {
     pub const LATENCY_MS: usize = 7;
     /// `Boolean`: the producer reports that the prediction failed.
     pub const ERROR: usize = 8;
+    /// `Utf8`, nullable: names of features that the schema does not have, as one key ([`crate::event::key_of`]).
+    pub const EXTRA: usize = 9;
     /// The first feature: `Float64` when numeric, `Utf8` when categorical; null is missing.
-    pub const FEATURES: usize = 9;
+    pub const FEATURES: usize = 10;
 
     /// Decoded outcomes have [`INDEX`], [`ID`], [`TIME`] and here, `Utf8`, the true label.
     pub const OUTCOME_LABEL: usize = 3;
@@ -122,6 +124,7 @@ impl FeatureSchema {
             Field::new("score", DataType::Float64, true),
             Field::new("latency_ms", DataType::Float64, true),
             Field::new("error", DataType::Boolean, false),
+            Field::new("extra", DataType::Utf8, true),
         ];
         fields.extend(self.columns.iter().map(|(name, kind)| Field::new(name, data_type(*kind), true)));
         Arc::new(Schema::new(fields))

@@ -42,7 +42,7 @@ pub enum Rule {
     Constant,
     /// No row has a feature that the reference has.
     MissingFeature,
-    /// The data has a feature that the reference does not have.
+    /// The data has a feature that the reference does not have; of a stream the share of rows with it.
     ExtraFeature,
     /// Number of events.
     Volume,
@@ -83,13 +83,13 @@ impl Rule {
     /// Whether it compares a share of rows with the reference's.
     #[must_use]
     pub const fn is_rate(self) -> bool {
-        matches!(self, Self::MissingRate | Self::Type | Self::UnseenRate | Self::OutOfRangeRate)
+        matches!(self, Self::MissingRate | Self::Type | Self::UnseenRate | Self::OutOfRangeRate | Self::ExtraFeature)
     }
 
     /// The floor when the configuration names none.
     const fn default_floor(self) -> f64 {
         match self {
-            Self::MissingRate | Self::UnseenRate | Self::OutOfRangeRate => 0.05,
+            Self::MissingRate | Self::UnseenRate | Self::OutOfRangeRate | Self::ExtraFeature => 0.05,
             Self::Type => 0.01,
             Self::Volume => f64::INFINITY,
             _ => 0.0,

@@ -19,8 +19,11 @@ mod reconstruction;
 mod reference;
 mod rows;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::event::parts_of;
 use crate::performance::{ExpectedOutcomes, PredictedScores};
 
 pub use anchors::{Anchors, CategoryAnchors, ClassAnchors, ColumnAnchors, NumericAnchors, ValueAnchors};
@@ -39,6 +42,8 @@ pub use rows::{Rows, Values};
 pub const LABEL_COLUMN: &str = "prediction.label";
 /// The column that counts predicted scores.
 pub const SCORE_COLUMN: &str = "prediction.score";
+/// Names of features that are told to be new.
+pub const MAX_EXTRA: usize = 32;
 /// Before the name of a class: the column with the probability that a multiclass model gave it.
 pub const CLASS_SCORE_PREFIX: &str = "prediction.scores.";
 /// Before the name of a feature: the column with what it contributed to the prediction.
@@ -62,6 +67,8 @@ pub struct Profile {
     pub expected: ExpectedOutcomes,
     /// In the order of [`Anchors::attributions`].
     pub attributions: Vec<AttributionSums>,
+    /// Rows by the features they have and the reference has not, of at most [`MAX_EXTRA`] names.
+    pub extra: BTreeMap<String, u64>,
 }
 
 impl Profile {
@@ -76,6 +83,7 @@ impl Profile {
             reconstruction: Reconstruction::default(),
             expected: ExpectedOutcomes::default(),
             attributions: vec![AttributionSums::default(); anchors.attributions.len()],
+            extra: BTreeMap::new(),
         }
     }
 
@@ -98,8 +106,25 @@ impl Profile {
         }
         self.count_predicted_scores(anchors, rows, selected);
         self.count_expected(anchors, rows, selected);
+        self.count_extra(rows, selected);
         for (index, sums) in self.attributions.iter_mut().enumerate() {
             selected.iter().filter_map(|row| rows.attribution(index, *row)).for_each(|value| sums.add(value));
+        }
+    }
+
+    fn count_extra(&mut self, rows: &Rows<'_>, selected: &[usize]) {
+        for names in selected.iter().filter_map(|row| rows.extra(*row)) {
+            for name in parts_of(names) {
+                *self.extra.entry(name).or_default() += 1;
+            }
+        }
+        self.forget_extra();
+    }
+
+    /// Which names stay does not depend on the order of counting: the first of the alphabet are the first of any part.
+    fn forget_extra(&mut self) {
+        while self.extra.len() > MAX_EXTRA {
+            self.extra.pop_last();
         }
     }
 
@@ -139,6 +164,10 @@ impl Profile {
         self.predicted_scores.merge(&other.predicted_scores);
         self.reconstruction.merge(&other.reconstruction);
         self.expected.merge(&other.expected);
+        for (name, count) in &other.extra {
+            *self.extra.entry(name.clone()).or_default() += count;
+        }
+        self.forget_extra();
         if self.attributions.len() < other.attributions.len() {
             self.attributions.resize(other.attributions.len(), AttributionSums::default());
         }

@@ -27,6 +27,7 @@ pub struct Rows<'a> {
     error: Option<&'a BooleanArray>,
     scores: Vec<Option<&'a Float64Array>>,
     attributions: Vec<Option<&'a Float64Array>>,
+    extra: Option<&'a StringArray>,
 }
 
 impl<'a> Values<'a> {
@@ -78,13 +79,24 @@ impl<'a> Rows<'a> {
         latency_ms: Option<&'a Float64Array>,
         error: Option<&'a BooleanArray>,
     ) -> Self {
-        Self { columns, latency_ms, error, scores: Vec::new(), attributions: Vec::new() }
+        Self { columns, latency_ms, error, scores: Vec::new(), attributions: Vec::new(), extra: None }
     }
 
     /// The probability of each class, in the order of the model's classes; none where the data has no such column.
     #[must_use]
     pub fn with_scores(self, scores: Vec<Option<&'a Float64Array>>) -> Self {
         Self { scores, ..self }
+    }
+
+    /// Names of features that the reference does not have, joined by [`crate::event::key_of`].
+    #[must_use]
+    pub fn with_extra(self, extra: &'a StringArray) -> Self {
+        Self { extra: Some(extra), ..self }
+    }
+
+    #[must_use]
+    pub fn extra(&self, row: usize) -> Option<&'a str> {
+        self.extra.filter(|names| names.is_valid(row)).map(|names| names.value(row))
     }
 
     /// What each feature contributed, in the order of the anchors' attributions.

@@ -17,6 +17,7 @@ use crate::profile::{Anchors, ColumnProfile, LABEL_COLUMN, Profile, SCORE_COLUMN
 ///   `insufficient`.
 /// - `constant`: every value is in one bin and the same, and the reference gives that bin so small a share that
 ///   `share^n < alpha`.
+/// - `extra_feature` is the rate of rows with a feature that the reference does not have.
 /// - `missing_feature`: no row has the feature although the reference's rows did; it takes the place of its
 ///   `missing_rate`.
 #[must_use]
@@ -36,8 +37,29 @@ pub fn judge(
         }
         rows.extend(judged.comparisons());
     }
+    rows.extend(extra_features(policy, reference, current));
     correct(policy, &mut rows);
     rows
+}
+
+/// The share of rows with each feature that the reference does not have.
+fn extra_features(policy: &QualityPolicy, reference: &Profile, current: &Profile) -> Vec<QualityRow> {
+    let row = |(name, count): (&String, &u64)| {
+        let usual = Share { count: reference.extra.get(name).copied().unwrap_or(0), of: reference.predictions };
+        let share = Share { count: *count, of: current.predictions };
+        QualityRow {
+            feature: name.clone(),
+            rule: Rule::ExtraFeature,
+            value: share.value(),
+            reference: usual.value(),
+            p_value: Some(excess_p_value(share, usual)),
+            threshold: policy.floor(Rule::ExtraFeature),
+            n: current.predictions,
+            verdict: Verdict::Ok,
+            detail: Some(format!("{count} rows have this feature, the reference has it not")),
+        }
+    };
+    current.extra.iter().map(row).collect()
 }
 
 /// The volume has `failed` when there are more or fewer events than the reference's rate gives by at least the factor

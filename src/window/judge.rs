@@ -127,6 +127,8 @@ fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &P
     let Some(normal) = reference.population(frame.population.segment.as_deref()) else { return Vec::new() };
     let policy = QualityPolicy { alpha, ..model.quality.clone() };
     let mut rows = quality::judge(&policy, &model.features, &reference.anchors, &normal.profile, profile);
+    // What data files have beside the features is no news in events either.
+    rows.retain(|row| row.rule != Rule::ExtraFeature || !model.columns.ignore.contains(&row.feature));
     if policy.floors.contains_key(&Rule::Volume)
         && let Some((first, last)) = reference.times
     {

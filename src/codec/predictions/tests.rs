@@ -80,8 +80,21 @@ fn with_prediction(prediction: &str) -> String {
 
 #[test]
 fn every_field_reaches_its_column() {
-    let expected =
-        ["0", "7f3c", "1540922400000", "2", "stable", "1", "0.99", "3.1", "false", "12638.0", "0 - 20K €", "false"];
+    let expected = [
+        "0",
+        "7f3c",
+        "1540922400000",
+        "2",
+        "stable",
+        "1",
+        "0.99",
+        "3.1",
+        "false",
+        "null",
+        "12638.0",
+        "0 - 20K €",
+        "false",
+    ];
     assert_eq!(row(GOOD), expected);
 }
 
@@ -188,7 +201,7 @@ fn categories_may_be_written_as_numbers_and_booleans() {
     for (value, text) in
         [("7", "7"), ("7.0", "7"), ("-0.0", "0"), ("0.5", "0.5"), ("true", "true"), ("\"\"", ""), ("null", "null")]
     {
-        assert_eq!(row(&with_features(&format!(r#"{{"range":{value}}}"#)))[10], text, "{value}");
+        assert_eq!(row(&with_features(&format!(r#"{{"range":{value}}}"#)))[column::FEATURES + 1], text, "{value}");
     }
 }
 
@@ -572,4 +585,14 @@ fn attributions_are_read_wherever_they_stand_and_judged_like_all_fields() {
     // A model whose reference has none does not look at them.
     let decoded = decode(&mut decoder(), &[&event(r#""prediction":"1","attributions":["anything"]"#)]);
     assert_eq!((decoded.rejected.len(), decoded.unknown_fields), (0, 0));
+}
+
+#[test]
+fn features_that_the_reference_has_not_are_named() {
+    let events = [with_features(r#"{"value":1,"new/one":2,"old":null,"second":[1]}"#), with_features(r#"{"value":1}"#)];
+    let decoded = decode(&mut decoder(), &events.each_ref().map(String::as_str));
+    assert_eq!((decoded.rejected.len(), decoded.unknown_fields), (0, 3));
+    let rows = PredictionRows::new(&decoded.batches[0].rows).unwrap();
+    assert_eq!(crate::event::parts_of(rows.extra().value(0)), ["new/one", "second"]);
+    assert!(rows.extra().is_null(1));
 }
