@@ -142,3 +142,41 @@ proptest! {
         }
     }
 }
+
+/// `with` of six hundred rows have the feature.
+fn with_extra(name: &str, with: usize) -> Vec<QualityRow> {
+    let (none, reference) = (BTreeMap::new(), reference(&usual(), &BTreeMap::new()));
+    let (amounts, regions) = columns(&usual()[..600]);
+    let names: StringArray = (0..600).map(|row| (row < with).then(|| crate::event::key_of(&[name]))).collect();
+    let rows = Rows::new(vec![Values::numeric(&amounts), Values::categorical(&regions)], None, None).with_extra(&names);
+    let mut profile = Profile::empty(&reference.anchors);
+    profile.count(&reference.anchors, &rows, &(0..600).collect::<Vec<_>>());
+    judge(&QualityPolicy::default(), &none, &reference.anchors, &reference.whole.profile, &profile)
+}
+
+#[test]
+fn a_feature_that_the_reference_has_not_fails_once_it_is_in_enough_rows() {
+    let rows = with_extra("new/one", 300);
+    assert_eq!(failed(&rows), [("new/one", Rule::ExtraFeature)]);
+    let row = rows.iter().find(|row| row.rule == Rule::ExtraFeature).unwrap();
+    assert_eq!((row.value, row.reference, row.n), (Some(0.5), Some(0.0), 600));
+    assert_eq!(failed(&with_extra("new", 3)), []);
+    assert!(with_extra("new", 0).iter().all(|row| row.rule != Rule::ExtraFeature));
+}
+
+#[test]
+fn names_of_new_features_do_not_fill_the_memory_whatever_the_order() {
+    let (reference, mut merged) = (reference(&usual(), &BTreeMap::new()), Profile::default());
+    let (amounts, regions) = columns(&usual()[..100]);
+    let values = || vec![Values::numeric(&amounts), Values::categorical(&regions)];
+    let names: StringArray = (0..100).map(|row| Some(format!("f{:02}", (row * 37) % 100))).collect();
+    let rows = Rows::new(values(), None, None).with_extra(&names);
+    for row in 0..100 {
+        let mut one = Profile::empty(&reference.anchors);
+        one.count(&reference.anchors, &rows, &[row]);
+        merged.merge(&one);
+    }
+    let mut at_once = Profile::empty(&reference.anchors);
+    at_once.count(&reference.anchors, &rows, &(0..100).collect::<Vec<_>>());
+    assert_eq!((merged.extra.len(), &merged.extra), (crate::profile::MAX_EXTRA, &at_once.extra));
+}

@@ -123,7 +123,7 @@ fn a_batch_of_something_else_has_no_rows() {
 #[test]
 fn fields_that_are_not_there_have_defaults() {
     let row = row(&with_prediction("1"));
-    let expected = ["0", "a", "1600000000000", "unversioned", "default", "1", "null", "null", "false"];
+    let expected = ["0", "a", "1600000000000", "unversioned", "default", "1", "null", "null", "false", "null"];
     assert_eq!(row[..column::FEATURES], expected);
     assert_eq!(row[column::FEATURES..], ["null", "null", "null"]);
 }

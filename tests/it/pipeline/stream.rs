@@ -120,15 +120,45 @@ pub fn shifting(seed: u64, count: u64, shift: Shift) -> Vec<Outgoing> {
 
 /// As [`shifting`] where nothing else changes, but nobody in the west is predicted positive in the middle third.
 pub fn unfair(seed: u64, count: u64) -> Vec<Outgoing> {
-    let mut records = shifting(seed, count, Shift::default());
-    let (from, to) = (start().plus(Span::from_days(10)), start().plus(Span::from_days(20)));
+    edited(shifting(seed, count, Shift::default()), |day, event| {
+        if (10..20).contains(&day) && event["features"]["region"] == "west" {
+            event["prediction"]["label"] = json!("0");
+        }
+    })
+}
+
+/// Thirty days: amounts of the west are a fifth of the range higher from the sixth on, which the whole hardly shows, and
+/// all of them half a range from the tenth until the sixteenth.
+pub fn spreading(seed: u64, count: u64) -> Vec<Outgoing> {
+    edited(shifting(seed, count, Shift::default()), |day, event| {
+        let more = match day {
+            6..10 if event["features"]["region"] == "west" => 20.0,
+            10..16 => 50.0,
+            _ => return,
+        };
+        event["features"]["amount"] = json!(event["features"]["amount"].as_f64().unwrap() + more);
+    })
+}
+
+/// As [`shifting`] with drift; from the twentieth day on, when it is over, only one event in `thin` comes.
+pub fn thinning(seed: u64, count: u64, thin: u64) -> Vec<Outgoing> {
+    let mut records = shifting(seed, count, Shift { drift: true, decay: false });
+    let is_kept = |record: &Outgoing| {
+        let id = std::str::from_utf8(record.key.as_deref().unwrap()).unwrap();
+        let number: u64 = id.trim_start_matches("id-").parse().unwrap();
+        number < 2 * count / 3 || number.is_multiple_of(thin)
+    };
+    records.retain(is_kept);
+    records
+}
+
+/// The records with their predictions changed, which are told with the number of their day.
+fn edited(mut records: Vec<Outgoing>, change: impl Fn(i64, &mut serde_json::Value)) -> Vec<Outgoing> {
     for record in records.iter_mut().filter(|record| record.topic == "predictions") {
         let mut event: serde_json::Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
         let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
-        if from <= time && time < to && event["features"]["region"] == "west" {
-            event["prediction"]["label"] = json!("0");
-            record.payload = Some(event.to_string().into_bytes());
-        }
+        change(time.since(start()).millis() / Span::from_days(1).millis(), &mut event);
+        record.payload = Some(event.to_string().into_bytes());
     }
     records
 }
