@@ -77,12 +77,12 @@ pub fn calibration_curve(counts: &OutcomeCounts, anchors: OutcomeAnchors<'_>) ->
 }
 
 fn curve(class: &str, bins: &ScoreBins) -> Vec<CalibrationBin> {
-    let width = 1.0 / f64::from(CALIBRATION_BINS);
+    let edge = |bin: usize| bin as f64 / f64::from(CALIBRATION_BINS);
     let bin = |bin: super::ScoreBin| {
         Some(CalibrationBin {
             class: class.to_owned(),
-            lower: bin.bin as f64 * width,
-            upper: (bin.bin + 1) as f64 * width,
+            lower: edge(bin.bin),
+            upper: edge(bin.bin + 1),
             mean_score: bin.mean_score,
             positive_rate: proportion(bin.positives, bin.count)?,
         })

@@ -37,6 +37,7 @@ pub struct Measured<'a> {
 #[must_use]
 pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Maturity) -> Vec<PerformanceRow> {
     let Measured { task, anchors, reference, current, estimates } = measured;
+    let (counted, has_reference) = (current.outcomes(), reference.is_some());
     Metric::of(task)
         .map(|metric| {
             let current = current.estimate(metric, anchors);
@@ -45,7 +46,9 @@ pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Matur
             // Labels that are missing may be those of other cases: only a mature window is compared with its estimate.
             let is_mature = maturity.is_final || maturity.coverage >= policy.min_coverage;
             let residual = current.zip(estimated).filter(|_| is_mature);
-            let (verdict, detail) = verdict(policy, metric, reference, current, maturity);
+            let undefined = || undefined(metric, counted);
+            let (verdict, detail) =
+                verdict(policy, metric, (reference, has_reference), current.ok_or_else(undefined), maturity);
             PerformanceRow {
                 metric,
                 value: current.map(|estimate| estimate.value),
@@ -68,16 +71,18 @@ pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Matur
 fn verdict(
     policy: &PerformancePolicy,
     metric: Metric,
-    reference: Option<Estimate>,
-    current: Option<Estimate>,
+    (reference, has_reference): (Option<Estimate>, bool),
+    current: Result<Estimate, String>,
     maturity: Maturity,
 ) -> (Verdict, Option<String>) {
     let insufficient = |why: String| (Verdict::Insufficient, Some(why));
-    let Some(current) = current else {
-        return insufficient("no outcomes that define it yet".to_owned());
+    let current = match current {
+        Ok(current) => current,
+        Err(reason) => return insufficient(reason),
     };
     let Some(reference) = reference else {
-        return insufficient("the reference has no outcomes".to_owned());
+        let what = if has_reference { "does not define it" } else { "has no outcomes" };
+        return insufficient(format!("the reference {what}"));
     };
     if current.n < policy.min_samples {
         return insufficient(format!("{} of {} outcomes needed", current.n, policy.min_samples));
@@ -95,6 +100,28 @@ fn verdict(
     let worsening = metric.worsening(reference.value, current.value);
     let decayed = worsening >= tolerated && p_value(worsening, reference, current) < policy.alpha;
     (if decayed { Verdict::Decay } else { Verdict::Ok }, None)
+}
+
+/// Why a metric of so many outcomes has no value.
+fn undefined(metric: Metric, outcomes: u64) -> String {
+    if outcomes == 0 {
+        return "no outcomes yet".to_owned();
+    }
+    let needed = match metric {
+        Metric::Accuracy => "predicted labels",
+        Metric::Precision => "labels that predict a positive",
+        Metric::Recall => "labels of actual positives",
+        Metric::Specificity => "labels of actual negatives",
+        Metric::F1 => "labels that are or should be positive",
+        Metric::RocAuc => "scores of both classes",
+        Metric::AveragePrecision => "scores of actual positives",
+        Metric::LogLoss | Metric::Brier => "two probabilities from 0 to 1",
+        Metric::CalibrationError => "probabilities from 0 to 1",
+        Metric::Mape => "two values other than 0",
+        Metric::R2 => "values that vary",
+        Metric::Mae | Metric::Mse | Metric::Rmse | Metric::Bias => "two values and predictions of them",
+    };
+    format!("it needs {needed}, which the {outcomes} outcomes do not give")
 }
 
 /// Two-sided p-value of "realised is what was estimated"; the estimate's error is that of this very difference.

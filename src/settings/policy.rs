@@ -38,7 +38,7 @@ pub(super) fn drift(section: &Section<'_>, problems: &mut Problems) -> DriftPoli
         reconstruction: reconstruction(section, problems),
         attribution_ndcg: section
             .value(ATTRIBUTION_FLOOR, problems, values::open_unit)
-            .unwrap_or(default.attribution_ndcg),
+            .unwrap_or(defaults.attribution_ndcg),
     }
 }
 

@@ -288,3 +288,71 @@ fn a_preset_decides_with_the_other_tools_method_and_threshold() {
         assert_eq!(column(&answer, "car_value")["verdict"] == "drift", preset != "vertex", "{preset}: {answer}");
     }
 }
+
+/// `label,truth,proba_a,proba_b,proba_c`; the probabilities are those of the label, and `wrong` of a hundred truths are others.
+fn classes_csv(rows: usize, wrong: usize) -> String {
+    let mut text = "label,truth,proba_a,proba_b,proba_c\n".to_owned();
+    for row in 0..rows {
+        let label = row % 3;
+        let truth = if row * 7 % 100 < wrong { (label + 1) % 3 } else { label };
+        let mut probabilities = ["0.1"; 3];
+        probabilities[label] = "0.8";
+        text.push_str(&format!("{},{},{}\n", ["a", "b", "c"][label], ["a", "b", "c"][truth], probabilities.join(",")));
+    }
+    text
+}
+
+#[test]
+fn the_probabilities_of_several_classes_have_losses_a_matrix_and_curves() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (reference, current) =
+        (file("reference.csv", classes_csv(1_500, 20)), file("current.csv", classes_csv(900, 40)));
+    let roles = ["--task", "multiclass", "--prediction", "label", "--target", "truth", "--format", "json"];
+    let (answer, code) = answer(&compare(&reference, &current, &[&roles[..], &["--scores", "proba_"]].concat()));
+    assert_eq!((code, &answer["performance"]["accuracy"]["verdict"]), (1, &"decay".into()), "{answer}");
+    let log_loss = |wrong: f64| -(1.0 - wrong) * 0.8_f64.ln() - wrong * 0.1_f64.ln();
+    let found = &answer["performance"]["log_loss"];
+    for (side, wanted) in [("reference", log_loss(0.2)), ("current", log_loss(0.4))] {
+        assert!((found[side].as_f64().unwrap() - wanted).abs() < 1e-9, "{side}: {wanted} and {found}");
+    }
+    for metric in ["roc_auc", "average_precision", "brier", "calibration_error"] {
+        assert!(answer["performance"][metric]["current"].is_f64(), "{metric} of {answer}");
+    }
+    let cells = answer["confusion"].as_array().unwrap();
+    let of =
+        |predicted: &str, actual: &str| cells.iter().find(|c| c["predicted"] == predicted && c["actual"] == actual);
+    assert_eq!((&of("a", "a").unwrap()["count"], &of("a", "b").unwrap()["count"]), (&180.into(), &120.into()));
+    assert!(of("a", "c").is_none(), "{cells:?}");
+    let curve = answer["calibration"].as_array().unwrap();
+    let sure = curve.iter().find(|bin| bin["class"] == "b" && bin["bin_lower"] == 0.7).unwrap();
+    assert!((sure["positive_rate"].as_f64().unwrap() - 0.6).abs() < 1e-9 && sure["n"] == 300, "{sure}");
+    assert!((sure["reference"].as_f64().unwrap() - 0.8).abs() < 1e-9, "{sure}");
+
+    let without = compare(&reference, &current, &roles);
+    let (answer, _) = self::answer(&without);
+    let detail = &answer["performance"]["log_loss"]["detail"];
+    assert_eq!(detail, "it needs two probabilities from 0 to 1, which the 900 outcomes do not give");
+    let wrong = compare(&reference, &current, &[&roles[..], &["--scores", "p_"]].concat());
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("no column whose name begins with 'p_'"), "{wrong:?}");
+}
+
+#[test]
+fn what_carries_the_drift_is_told_with_its_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["reference.csv", "current.csv"].map(|name| folder.path().join(name));
+    std::fs::write(&paths[0], csv(2_000, 1.0, 0)).unwrap();
+    std::fs::write(&paths[1], csv(2_000, 2.0, 0)).unwrap();
+    let (answer, code) = answer(&compare(&paths[0], &paths[1], &["--format", "json"]));
+    assert_eq!(code, 1);
+    let parts = answer["contributions"].as_array().unwrap();
+    assert!(parts.iter().all(|part| part["subject"] == "amount" && part["by"] == "bin"), "{parts:?}");
+    assert!(parts[0]["part"].as_str().unwrap().ends_with("and more"), "{parts:?}");
+    let sum: f64 = parts.iter().map(|part| part["share"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{parts:?}");
+}

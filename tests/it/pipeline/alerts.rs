@@ -104,8 +104,8 @@ async fn what_a_segment_shows_first_is_told_by_the_whole_once_it_does() {
     for seed in 31..34 {
         let theater = run(&spreading(seed, 12_000), model(), 120).await;
         let alerts = alerts(&theater);
-        let drift: Vec<&Alert> = alerts.iter().filter(|alert| alert.kind == "drift").collect();
-        assert_eq!((drift.len(), alerts.len()), (2, 2), "seed {seed}: {alerts:#?}");
+        let drift: Vec<&Alert> = alerts.iter().filter(|a| (&*a.kind, &*a.subject) == ("drift", "")).collect();
+        assert_eq!(drift.len(), 2, "seed {seed}: {alerts:#?}");
         let of = |segment: Option<&str>| *drift.iter().find(|a| a.population.segment.as_deref() == segment).unwrap();
         let (whole, west) = (of(None), of(Some("region=west")));
         assert!(west.fired_at < whole.fired_at, "seed {seed}: the west shows it first");
@@ -150,7 +150,7 @@ async fn an_alert_names_the_bins_and_segments_that_carry_the_change() {
     let of = |by: &str| -> Vec<&Value> { parts.iter().filter(|part| part["by"] == by).collect() };
     let (bins, regions) = (of("bin"), of("region"));
     assert!(bins.iter().chain(&regions).all(|part| part["subject"] == "amount"), "{parts:#?}");
-    assert!(bins[0]["part"].as_str().unwrap().ends_with("and more") && bins[0]["share"].as_f64().unwrap() > 0.2);
+    assert!(bins[0]["part"].as_str().unwrap().ends_with("and more") && bins[0]["share"].as_f64().unwrap() > 0.1);
     let sum = |parts: &[&Value]| parts.iter().map(|part| part["share"].as_f64().unwrap()).sum::<f64>();
     assert_eq!(regions.len(), 3, "{regions:#?}");
     assert!((sum(&bins) - 1.0).abs() < 1e-9 && (sum(&regions) - 1.0).abs() < 1e-9, "{parts:#?}");

@@ -40,11 +40,15 @@ fn reference(model: &Model) -> Reference {
     let columns: Vec<_> = features.into_iter().chain(beside).collect();
     let mut builder = ReferenceBuilder::new("m", "1", &model.segments, &columns);
     let [of_amount, of_region] = &contributed;
+    let labels: StringArray = (0..2_000).map(|row| Some(["0", "1"][row % 2])).collect();
+    let scores: Float64Array = (0..2_000_u32).map(|row| Some(f64::from(row % 100) / 100.0)).collect();
     let values = [
         Values::numeric(&amounts),
         Values::categorical(&regions),
         Values::numeric(of_amount),
         Values::numeric(of_region),
+        Values::categorical(&labels),
+        Values::numeric(&scores),
     ];
     builder.add(rows.len(), &values, None, &[]);
     builder.build(0)

@@ -127,16 +127,17 @@ pub fn unfair(seed: u64, count: u64) -> Vec<Outgoing> {
     })
 }
 
-/// Thirty days: amounts of the west are a fifth of the range higher from the sixth on, which the whole hardly shows, and
-/// all of them half a range from the tenth until the sixteenth.
+/// Thirty days: the largest amounts of the west are missing from the sixth on, which the whole hardly shows, and all
+/// amounts are half a range higher from the tenth until the sixteenth.
 pub fn spreading(seed: u64, count: u64) -> Vec<Outgoing> {
     edited(shifting(seed, count, Shift::default()), |day, event| {
-        let more = match day {
-            6..10 if event["features"]["region"] == "west" => 20.0,
-            10..16 => 50.0,
+        let amount = event["features"]["amount"].as_f64().unwrap();
+        let changed = match day {
+            6..10 if event["features"]["region"] == "west" => 0.85 * amount,
+            10..16 => amount + 50.0,
             _ => return,
         };
-        event["features"]["amount"] = json!(event["features"]["amount"].as_f64().unwrap() + more);
+        event["features"]["amount"] = json!(changed);
     })
 }
 
