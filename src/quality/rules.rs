@@ -63,23 +63,30 @@ fn extra_features(policy: &QualityPolicy, reference: &Profile, current: &Profile
 }
 
 /// The volume has `failed` when there are more or fewer events than the reference's rate gives by at least the factor
-/// of the policy **and** more than chance. `None` when there is no rate to compare with.
+/// of the policy **and** more than chance; it is `insufficient` when there is no rate to compare with.
 #[must_use]
-pub fn judge_volume(policy: &QualityPolicy, current: Rate, reference: Rate) -> Option<QualityRow> {
-    let found = volume(current, reference)?;
+pub fn judge_volume(policy: &QualityPolicy, current: Rate, reference: Rate) -> QualityRow {
     let threshold = policy.floor(Rule::Volume);
-    let failed = found.factor >= threshold && found.p_value < policy.alpha;
-    Some(QualityRow {
+    let row = QualityRow {
         feature: String::new(),
         rule: Rule::Volume,
         value: Some(current.events as f64),
-        reference: Some(found.expected),
-        p_value: Some(found.p_value),
+        reference: None,
+        p_value: None,
         threshold,
         n: current.events,
+        verdict: Verdict::Insufficient,
+        detail: Some("the reference has no events over any time, which would give a rate".to_owned()),
+    };
+    let Some(found) = volume(current, reference) else { return row };
+    let failed = found.factor >= threshold && found.p_value < policy.alpha;
+    QualityRow {
+        reference: Some(found.expected),
+        p_value: Some(found.p_value),
         verdict: if failed { Verdict::Failed } else { Verdict::Ok },
         detail: failed.then(|| format!("{} events instead of some {:.0}", current.events, found.expected)),
-    })
+        ..row
+    }
 }
 
 /// One column of a window beside the reference.
@@ -147,7 +154,7 @@ impl Judged<'_> {
             } else {
                 Verdict::Ok
             },
-            detail: (broken > 0).then(|| format!("{broken} {what}")),
+            detail: if n == 0 { Some("no rows".to_owned()) } else { (broken > 0).then(|| format!("{broken} {what}")) },
             ..self.row(rule, 0.0)
         }
     }

@@ -119,6 +119,14 @@ fn the_volume_is_compared_with_the_references_rate() {
     assert_eq!(volume(Rate { events: 1, time: 0.0 }, reference), None);
 }
 
+#[test]
+fn a_volume_without_a_rate_to_compare_it_with_says_so() {
+    let (current, policy) = (Rate { events: 5, time: 1.0 }, QualityPolicy::default());
+    let row = judge_volume(&policy, current, Rate { events: 10, time: 0.0 });
+    assert_eq!((row.verdict, row.value, row.reference), (Verdict::Insufficient, Some(5.0), None));
+    assert!(row.detail.unwrap().contains("no events over any time"));
+}
+
 fn value() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
         3 => (-1e3..1e3).prop_map(Some),
@@ -139,6 +147,7 @@ proptest! {
             for number in [row.value, row.reference, row.p_value].into_iter().flatten() {
                 prop_assert!(number.is_finite() && (0.0..=1.0).contains(&number), "{row:?}");
             }
+            prop_assert!(row.verdict != Verdict::Insufficient || row.detail.is_some(), "{row:?}");
         }
     }
 }

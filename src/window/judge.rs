@@ -129,13 +129,12 @@ fn quality_rows(model: &Model, reference: &Reference, frame: &Frame, profile: &P
     let mut rows = quality::judge(&policy, &model.features, &reference.anchors, &normal.profile, profile);
     // What data files have beside the features is no news in events either.
     rows.retain(|row| row.rule != Rule::ExtraFeature || !model.columns.ignore.contains(&row.feature));
-    if policy.floors.contains_key(&Rule::Volume)
-        && let Some((first, last)) = reference.times
-    {
+    if policy.floors.contains_key(&Rule::Volume) {
         let seconds = |span: Span| span.as_std().as_secs_f64();
         let current = Rate { events: profile.predictions, time: seconds(frame.size.length) };
-        let usual = Rate { events: normal.profile.predictions, time: seconds(last.since(first)) };
-        rows.extend(quality::judge_volume(&policy, current, usual));
+        let time = reference.times.map_or(0.0, |(first, last)| seconds(last.since(first)));
+        let usual = Rate { events: normal.profile.predictions, time };
+        rows.push(quality::judge_volume(&policy, current, usual));
     }
     rows
 }
