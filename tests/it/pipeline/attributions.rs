@@ -64,7 +64,7 @@ fn explained(seed: u64, count: u64, turned: bool) -> Vec<Outgoing> {
         let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
         let contributed = attributions(&mut choices, turned && (middle[0]..middle[1]).contains(&time));
         event["attributions"] =
-            FEATURES.iter().zip(contributed).map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+            FEATURES.iter().zip(contributed).map(|(name, value)| ((*name).to_owned(), Value::from(value))).collect();
         record.payload = Some(event.to_string().into_bytes());
     }
     records
