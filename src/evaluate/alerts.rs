@@ -77,10 +77,21 @@ impl Alerts {
         }
         let everybody = Population { segment: None, ..report.population.clone() };
         let Some(whole) = self.alert(cause, &everybody) else { return false };
-        let is_open = |alert: &Alert| alert.state != AlertState::Resolved;
-        let overlaps =
-            whole.started_at < report.window_end && whole.resolved_at.is_none_or(|at| report.window_start < at);
-        overlaps && !self.alert(cause, &report.population).is_some_and(is_open)
+        let own = self.alert(cause, &report.population);
+        // A late revision of a window that the segment's alert has told must not open it again.
+        let was_folded = own.is_some_and(|own| {
+            let told_by = own.evidence.get("told_by").and_then(serde_json::Value::as_str);
+            told_by == Some(whole.fingerprint.as_str()) && own.resolved_at.is_some_and(|at| report.window_start < at)
+        });
+        let is_open = own.is_some_and(|own| own.state != AlertState::Resolved);
+        (overlaps(whole, report) || was_folded) && !is_open
+    }
+
+    /// Whether this population's alert on the cause names the part, and was open at the time of this window: windows of
+    /// another size may have found it.
+    pub(super) fn tells(&self, cause: &Cause<'_>, report: &WindowReport, part: &str) -> bool {
+        let alert = self.alert(cause, &report.population).filter(|alert| overlaps(alert, report));
+        alert.is_some_and(|alert| parts_of(alert).iter().any(|named| named == part))
     }
 
     fn alert(&self, cause: &Cause<'_>, population: &Population) -> Option<&Alert> {
@@ -247,6 +258,10 @@ impl Alerts {
         }
         Ok(())
     }
+}
+
+fn overlaps(alert: &Alert, report: &WindowReport) -> bool {
+    alert.started_at < report.window_end && alert.resolved_at.is_none_or(|at| report.window_start < at)
 }
 
 fn worse(a: Standing, b: Standing) -> Standing {

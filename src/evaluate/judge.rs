@@ -39,8 +39,11 @@ impl EvaluateMachine {
 
     fn judge_quality(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
         let cause = Cause { kind: "quality", subject: "", severity: Severity::Warning, windows: model.quality.windows };
-        let has_drifted = self.alerts.is_told_by_the_whole(&drift_cause(model), report);
-        let raised = self.alerts.note(&cause, report, quality_verdicts(report, has_drifted));
+        let drift = drift_cause(model);
+        let in_the_whole = self.alerts.is_told_by_the_whole(&drift, report);
+        let has_drifted = |feature: &str| in_the_whole || self.alerts.tells(&drift, report, feature);
+        let verdicts = quality_verdicts(report, has_drifted);
+        let raised = self.alerts.note(&cause, report, verdicts);
         if self.alerts.is_told_by_the_whole(&cause, report) {
             return Ok(());
         }
@@ -164,18 +167,18 @@ fn multivariate_verdicts(report: &WindowReport) -> Vec<(String, Option<bool>)> {
     report.multivariate.iter().map(|row| (row.method.to_string(), verdict(row))).collect()
 }
 
-/// And the other way round: a feature that has drifted, here or in the whole population, has values where the reference
-/// has none.
-fn is_explained_by_drift(row: &QualityRow, report: &WindowReport, has_drifted: bool) -> bool {
+/// And the other way round: a feature that has drifted, here, in windows of another size or in the whole population, has
+/// values where the reference has none.
+fn is_explained_by_drift(row: &QualityRow, report: &WindowReport, has_drifted: impl Fn(&str) -> bool) -> bool {
     let is_soft = matches!(row.rule, Rule::OutOfRangeRate | Rule::UnseenRate);
-    is_soft && (has_drifted || report.drifted().any(|drifted| drifted.feature == row.feature))
+    is_soft && (has_drifted(&row.feature) || report.drifted().any(|drifted| drifted.feature == row.feature))
 }
 
 /// Per feature and rule: failed, kept, or not judged.
-fn quality_verdicts(report: &WindowReport, has_drifted: bool) -> Vec<(String, Option<bool>)> {
+fn quality_verdicts(report: &WindowReport, has_drifted: impl Fn(&str) -> bool) -> Vec<(String, Option<bool>)> {
     let verdict = |row: &QualityRow| match row.verdict {
         Verdict::Insufficient => None,
-        Verdict::Failed if is_explained_by_drift(row, report, has_drifted) => None,
+        Verdict::Failed if is_explained_by_drift(row, report, &has_drifted) => None,
         verdict => Some(verdict == Verdict::Failed),
     };
     report.quality.iter().map(|row| (part_of(row), verdict(row))).collect()

@@ -121,11 +121,11 @@ fn keep_largest<T>(entries: &mut Vec<T>, most: usize, count: impl Fn(&T) -> u64)
     let mut counts: Vec<u64> = entries.iter().map(&count).collect();
     counts.sort_unstable_by(|a, b| b.cmp(a));
     let least = counts[most - 1];
-    let mut left = most;
+    let mut ties = most - counts.iter().filter(|count| **count > least).count();
     entries.retain(|entry| {
-        let kept = count(entry) >= least && left > 0;
-        left -= usize::from(kept);
-        kept
+        let is_tie = count(entry) == least && ties > 0;
+        ties -= usize::from(is_tie);
+        is_tie || count(entry) > least
     });
 }
 

@@ -157,12 +157,19 @@ fn bin_name(anchors: &ValueAnchors, bin: Bin) -> String {
             categories.categories().get(index).cloned().unwrap_or_default()
         }
         (Bin::Values(index), ValueAnchors::Numeric(numeric)) => match numeric.coarse_bounds(index) {
-            (Some(low), Some(high)) => format!("{low} to {high}"),
-            (Some(low), None) => format!("{low} and more"),
-            (None, Some(high)) => format!("less than {high}"),
+            (Some(low), Some(high)) => format!("{} to {}", shown(low), shown(high)),
+            (Some(low), None) => format!("{} and more", shown(low)),
+            (None, Some(high)) => format!("less than {}", shown(high)),
             (None, None) => "(any value)".to_owned(),
         },
     }
+}
+
+/// Six significant digits, and powers of ten where nothing else says it shortly.
+fn shown(edge: f64) -> String {
+    let rounded: f64 = format!("{edge:.5e}").parse().unwrap_or(edge);
+    let size = rounded.abs();
+    if size == 0.0 || (1e-4..1e9).contains(&size) { format!("{rounded}") } else { format!("{rounded:e}") }
 }
 
 fn attribute(segment: &str) -> &str {

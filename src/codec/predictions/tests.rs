@@ -224,13 +224,13 @@ fn of_a_key_that_occurs_twice_the_last_counts() {
         "features":{"value":1,"value":2,"range":"r"},"prediction":{"label":"no","score":0.5},"prediction":{"label":"1"}}"#;
     let row = row(twice);
     assert_eq!((row[column::ID].as_str(), row[column::LABEL].as_str()), ("a", "1"));
-    assert_eq!((row[column::SCORE].as_str(), row[9].as_str(), row[10].as_str()), ("null", "2.0", "r"));
+    assert_eq!((row[column::SCORE].as_str(), row[10].as_str(), row[11].as_str()), ("null", "2.0", "r"));
 }
 
 #[test]
 fn a_model_named_again_reads_its_own_features() {
     let renamed = r#"{"model":"other","id":"a","features":{"value":2,"other":1},"model":"loan","prediction":1}"#;
-    assert_eq!(row(renamed)[9], "2.0");
+    assert_eq!(row(renamed)[column::FEATURES], "2.0");
 }
 
 #[test]
