@@ -93,43 +93,10 @@ pub fn window(index: i64) -> WindowReport {
             verdict: Verdict::Ok,
             detail: None,
         }],
-        contributions: vec![ContributionRow {
-            subject: "car_value".into(),
-            method: "psi".into(),
-            by: "bin".into(),
-            part: "(missing)".into(),
-            reference: Some(0.01),
-            current: Some(0.2),
-            share: 0.75,
-        }],
-        confusion: vec![ConfusionRow {
-            predicted: "1".into(),
-            actual: "0".into(),
-            count: 60,
-            share: 0.06,
-            reference: Some(0.05),
-        }],
-        calibration: vec![CalibrationRow {
-            class: "1".into(),
-            bin_lower: 0.9,
-            bin_upper: 1.0,
-            mean_score: 0.95,
-            positive_rate: 0.94,
-            lower: 0.92,
-            upper: 0.96,
-            reference: None,
-            n: 500,
-        }],
-        attributions: vec![AttributionRow {
-            feature: "car_value".into(),
-            mean_absolute: Some(0.2),
-            mean: Some(-0.1),
-            reference: Some(0.25),
-            rank: Some(1),
-            reference_rank: Some(1),
-            n: 1_000,
-            n_reference: 50_000,
-        }],
+        contributions: vec![contribution()],
+        confusion: vec![confusion()],
+        calibration: vec![calibration()],
+        attributions: vec![attribution()],
         detections: vec![DetectionRow {
             series: "error".into(),
             detector: DetectorKind::HddmA,
@@ -139,6 +106,49 @@ pub fn window(index: i64) -> WindowReport {
             reference: Some(0.055),
             n: 140,
         }],
+    }
+}
+
+fn contribution() -> ContributionRow {
+    ContributionRow {
+        subject: "car_value".into(),
+        method: "psi".into(),
+        by: "bin".into(),
+        part: "(missing)".into(),
+        reference: Some(0.01),
+        current: Some(0.2),
+        share: 0.75,
+    }
+}
+
+fn confusion() -> ConfusionRow {
+    ConfusionRow { predicted: "1".into(), actual: "0".into(), count: 60, share: 0.06, reference: Some(0.05) }
+}
+
+fn calibration() -> CalibrationRow {
+    CalibrationRow {
+        class: "1".into(),
+        bin_lower: 0.9,
+        bin_upper: 1.0,
+        mean_score: 0.95,
+        positive_rate: 0.94,
+        lower: 0.92,
+        upper: 0.96,
+        reference: None,
+        n: 500,
+    }
+}
+
+fn attribution() -> AttributionRow {
+    AttributionRow {
+        feature: "car_value".into(),
+        mean_absolute: Some(0.2),
+        mean: Some(-0.1),
+        reference: Some(0.25),
+        rank: Some(1),
+        reference_rank: Some(1),
+        n: 1_000,
+        n_reference: 50_000,
     }
 }
 

@@ -26,6 +26,7 @@ pub struct PanePartial {
     pub counts: PaneCounts,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a pane has about as many of the one as of the other")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PaneCounts {
     Predictions(Profile),

@@ -8,9 +8,10 @@ fn classifying(fixed: bool) -> PredictionDecoder {
     let names = [("value".to_owned(), Numeric)].into_iter();
     let beside = CLASSES.map(|class| (format!("prediction.scores.{class}"), Numeric)).into_iter();
     let attributed = [("attributions.value".to_owned(), Numeric)].into_iter();
-    let schema = match fixed {
-        true => SchemaMode::Fixed(FeatureSchema::new(names.chain(beside).chain(attributed))),
-        false => SchemaMode::Growing(FeatureSchema::default()),
+    let schema = if fixed {
+        SchemaMode::Fixed(FeatureSchema::new(names.chain(beside).chain(attributed)))
+    } else {
+        SchemaMode::Growing(FeatureSchema::default())
     };
     PredictionDecoder::new(vec![DecoderModel { task: Task::Multiclass, ..model("loan", schema) }])
 }
