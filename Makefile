@@ -33,6 +33,14 @@ test: ## Formatting, lints and every test, with a real Kafka and a real SMTP ser
 	PLIMSOLL_TEST_PYTHON="$$(ls $(CACHE)/venv/bin/python 2>/dev/null || true)" $(if $(filter true,$(CI)),PLIMSOLL_TEST_REQUIRE_ALL=1) \
 		cargo test --locked $(ARGS)
 
+SEEDS ?= 2000
+SEED ?=
+.PHONY: simulate
+simulate: ## Runs the whole service under every fault from SEEDS seeds and checks the invariants (SEED=n: replays one)
+	@tests/setup.sh build
+	PLIMSOLL_SIMULATE_SEEDS="$(SEEDS)" PLIMSOLL_SIMULATE_SEED="$(SEED)" \
+		cargo test --locked --test it -- --nocapture simulation::
+
 .PHONY: bench
 bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (release build)
 	@tests/setup.sh build

@@ -313,7 +313,7 @@ fn start_role(
     let runner_settings = RunnerSettings {
         checkpoint: settings.checkpoint,
         state,
-        producer: Arc::clone(&app.producer),
+        producer: app.producer.clone(),
         clock,
         telemetry: app.telemetry.clone(),
         shutdown: app.roles.token(),

@@ -68,6 +68,9 @@ impl EvaluateMachine {
             }
         }
         let series = SeriesStore::open(&store, &models, &panes).await?;
+        for reference in RawStore::references(store.as_ref()).await? {
+            role.references.set(reference);
+        }
         Ok(Self {
             models,
             topics: role.topics.clone(),
@@ -111,6 +114,9 @@ impl EvaluateMachine {
 
     /// Turns raw rows into a reference once there are enough, and counts them once there is one.
     async fn settle_raw(&mut self, now: Timestamp) -> Result<(), RoleError> {
+        for reference in self.raw.take_built() {
+            self.references.set(reference);
+        }
         for model in self.models.values() {
             if self.references.get(&model.name).is_none()
                 && let Some(reference) = self.raw.build(model).await?
@@ -121,7 +127,7 @@ impl EvaluateMachine {
                     payload: Some(encode(&reference)?),
                     ..Outgoing::default()
                 });
-                self.references.set(reference);
+                self.raw.keep(reference)?;
             }
         }
         for model in self.models.values() {

@@ -18,6 +18,7 @@ use crate::window::{PaneCounts, PanePartial, RawRows};
 
 const PREFIX: &[u8] = b"raw/";
 const HIGH_WATER: &[u8] = b"meta/raw_high_water";
+const REFERENCE: &[u8] = b"reference/";
 
 pub(super) struct RawStore {
     store: Arc<dyn Store>,
@@ -27,9 +28,17 @@ pub(super) struct RawStore {
     high_water: BTreeMap<String, BTreeMap<SourcePartition, i64>>,
     pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     moved: bool,
+    /// Built, and not known to be durable: a crash may still undo them.
+    built: BTreeMap<String, Reference>,
 }
 
 impl RawStore {
+    /// References that were built here before; the topic has them too, but perhaps not yet.
+    pub(super) async fn references(store: &dyn Store) -> Result<Vec<Reference>, RoleError> {
+        let rows = store.scan(REFERENCE, &prefix_end(REFERENCE)).await?;
+        rows.iter().map(|(_, value)| Ok(decode(value)?)).collect()
+    }
+
     pub(super) async fn open(store: Arc<dyn Store>) -> Result<Self, RoleError> {
         let mut rows: BTreeMap<String, u64> = BTreeMap::new();
         for (_, value) in store.scan(PREFIX, &prefix_end(PREFIX)).await? {
@@ -37,7 +46,7 @@ impl RawStore {
             *rows.entry(raw.model).or_default() += raw.rows;
         }
         let high_water = store.get(HIGH_WATER).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
-        Ok(Self { store, rows, high_water, pending: BTreeMap::new(), moved: false })
+        Ok(Self { store, rows, high_water, pending: BTreeMap::new(), moved: false, built: BTreeMap::new() })
     }
 
     /// Keeps rows that were not seen before.
@@ -53,6 +62,20 @@ impl RawStore {
         let key = [PREFIX, source.as_bytes(), b"/", &raw.offsets.0.to_be_bytes()].concat();
         self.pending.insert(key, Some(encode(raw)?));
         Ok(())
+    }
+
+    /// Takes a reference that was built into the next write; until that is durable, nobody may count by it.
+    pub(super) fn keep(&mut self, reference: Reference) -> Result<(), RoleError> {
+        let key = [REFERENCE, key_of(&[&reference.model]).as_bytes()].concat();
+        self.pending.insert(key, Some(encode(&reference)?));
+        self.built.insert(reference.model.clone(), reference);
+        Ok(())
+    }
+
+    /// The references that were kept before the last checkpoint, which are durable: a machine whose write fails is
+    /// opened anew.
+    pub(super) fn take_built(&mut self) -> impl Iterator<Item = Reference> {
+        std::mem::take(&mut self.built).into_values()
     }
 
     /// The reference of the first rows in event time, once there are as many as the model asks for.

@@ -7,8 +7,10 @@
 
 mod panes;
 mod partition;
+mod ports;
 mod references;
 mod run;
+mod running;
 
 use std::sync::Arc;
 
@@ -22,8 +24,10 @@ use crate::state::{StateError, Store, Write};
 
 pub use panes::{PaneTable, PaneTopic};
 pub use partition::{OpenPartition, Outbox};
+pub use ports::{Member, Publisher, Stores};
 pub use references::References;
 pub use run::{RunnerSettings, run};
+pub use running::{RunError, Running};
 
 /// A role: which topics it reads and the machine that each of their partitions gets.
 #[async_trait]

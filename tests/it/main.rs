@@ -25,6 +25,7 @@ mod http;
 mod imports;
 mod pipeline;
 mod references;
+mod simulation;
 mod small;
 mod smtp;
 mod support;

@@ -4,7 +4,7 @@ mod alerts;
 mod detections;
 mod fairness;
 mod multivariate;
-mod stream;
+pub mod stream;
 mod theater;
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn model() -> Model {
     model
 }
 
-fn reference(model: &Model) -> Reference {
+pub fn reference(model: &Model) -> Reference {
     let mut choices = Choices::new(7);
     let rows: Vec<(f64, &str, u64)> = (0..2_000)
         .map(|_| {
@@ -56,7 +56,7 @@ fn reference(model: &Model) -> Reference {
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     let scores: Float64Array = (0..2_000_u32).map(|i| Some(f64::from(i % 100) / 100.0)).collect();
     let features = [("amount".to_owned(), FeatureKind::Numeric), ("region".to_owned(), FeatureKind::Categorical)];
-    let mut builder = ReferenceBuilder::new("m", "1", &model.segments, &features);
+    let mut builder = ReferenceBuilder::new("m", "1", &model.segments, &features).specs(&model.features);
     let values = [
         Values::numeric(&amounts),
         Values::categorical(&regions),
@@ -67,7 +67,7 @@ fn reference(model: &Model) -> Reference {
     builder.build(0)
 }
 
-fn topics() -> Topics {
+pub fn topics() -> Topics {
     Topics::named("plimsoll", &["predictions".into()], &["outcomes".into()])
 }
 

@@ -1,0 +1,175 @@
+//! The loop itself, step by step: the service and the simulation run this same code.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+
+use super::{Member, OpenPartition, Role, RoleError, RunnerSettings};
+use crate::bus::{BusError, Outgoing, Polled, Records};
+use crate::clock::{Span, Timestamp};
+use crate::event::SourcePartition;
+use crate::state::StateError;
+use crate::telemetry::Health;
+
+/// A role at work as one member of its group, with the partitions that it owns.
+pub struct Running<'a> {
+    role: &'a dyn Role,
+    settings: &'a RunnerSettings,
+    member: Box<dyn Member>,
+    partitions: BTreeMap<SourcePartition, OpenPartition>,
+    /// Assigned, but opened by another process since, with the time when that showed.
+    fenced: BTreeMap<SourcePartition, Timestamp>,
+    checkpointed: Timestamp,
+}
+
+/// How long a partition may stay assigned to this process while another one has its state. The group should have told by
+/// then; if it has not, the other was the one that did not know, and may be gone: joining anew settles who owns what.
+const UNSETTLED: Span = Span::from_mins(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    #[error("{0} is assigned to this process, but another one took its state over: joining the group anew")]
+    Unsettled(SourcePartition),
+}
+
+impl std::fmt::Debug for Running<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("role", &self.role.name())
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Running<'a> {
+    #[must_use]
+    pub fn new(role: &'a dyn Role, settings: &'a RunnerSettings, member: Box<dyn Member>) -> Self {
+        let checkpointed = settings.clock.now();
+        Self { role, settings, member, partitions: BTreeMap::new(), fenced: BTreeMap::new(), checkpointed }
+    }
+
+    /// Goes on until the shutdown token is cancelled, then makes a last checkpoint.
+    pub async fn follow(&mut self) -> Result<(), RunError> {
+        while !self.settings.shutdown.is_cancelled() {
+            self.step().await?;
+        }
+        tracing::info!(role = self.role.name(), "draining: last checkpoint");
+        let sources: Vec<_> = self.partitions.keys().cloned().collect();
+        self.release(&sources).await
+    }
+
+    async fn step(&mut self) -> Result<(), RunError> {
+        match self.member.poll().await? {
+            Polled::Records(batches) => self.apply(batches).await?,
+            Polled::Assigned(sources) => self.open(sources).await?,
+            Polled::Revoked(sources) => {
+                self.release(&sources).await?;
+                self.fenced.clear();
+                self.member.unassign().await?;
+            }
+            Polled::Idle => {}
+        }
+        let now = self.settings.clock.now();
+        if now.since(self.checkpointed) >= self.settings.checkpoint {
+            self.checkpoint(now).await?;
+        }
+        match self.fenced.iter().find(|(_, since)| now.since(**since) >= UNSETTLED) {
+            Some((source, _)) => Err(RunError::Unsettled(source.clone())),
+            None => Ok(()),
+        }
+    }
+
+    async fn apply(&mut self, batches: Vec<(SourcePartition, Records)>) -> Result<(), RunError> {
+        let now = self.settings.clock.now();
+        for (source, records) in batches {
+            let Some(partition) = self.partitions.get_mut(&source) else { continue };
+            match partition.apply(&records, now).await {
+                Err(RoleError::State(StateError::Fenced { path })) => self.let_go(&source, &path),
+                applied => applied?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, sources: Vec<SourcePartition>) -> Result<(), RunError> {
+        let mut offsets = Vec::new();
+        for source in sources {
+            let partitions = self.member.partitions(&source.topic).await?;
+            let store = self.settings.state.open(self.role.name(), &source).await.map_err(RoleError::from)?;
+            match OpenPartition::open(self.role, source.clone(), partitions, store).await {
+                Ok(partition) => {
+                    offsets.push((source.clone(), partition.next_offset()));
+                    self.partitions.insert(source, partition);
+                }
+                Err(RoleError::State(StateError::Fenced { path })) => self.let_go(&source, &path),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::info!(role = self.role.name(), partitions = ?offsets, "reading");
+        self.member.assign(&offsets).await?;
+        self.settings.telemetry.report(self.role.name(), Health::Ready);
+        self.checkpoint(self.settings.clock.now()).await
+    }
+
+    /// Makes every partition durable, publishes their outboxes, then tells the group how far this got.
+    async fn checkpoint(&mut self, now: Timestamp) -> Result<(), RunError> {
+        self.checkpointed = now;
+        let outgoing = self.write(now).await?;
+        if !outgoing.is_empty() {
+            self.settings.producer.publish(outgoing).await?;
+        }
+        let mut committed = Vec::new();
+        for (source, partition) in &mut self.partitions {
+            partition.published();
+            committed.extend(partition.next_offset().map(|offset| (source.clone(), offset)));
+        }
+        if let Err(error) = self.member.commit(&committed).await {
+            // Only lag tools read the group's offsets; the store has the ones that count.
+            tracing::debug!(role = self.role.name(), %error, "offsets not committed to the group");
+        }
+        Ok(())
+    }
+
+    /// Writes what every partition has changed and returns what they publish; those of others now are let go.
+    async fn write(&mut self, now: Timestamp) -> Result<Vec<Outgoing>, RunError> {
+        // All at once: what takes the time is waiting for storage.
+        let checkpoints = self.partitions.values_mut().map(|partition| partition.checkpoint(now));
+        let written = join_all(checkpoints).await;
+        let mut outgoing = Vec::new();
+        let mut fenced = Vec::new();
+        for (source, written) in self.partitions.keys().zip(written) {
+            match written {
+                Ok(mut records) => outgoing.append(&mut records),
+                Err(RoleError::State(StateError::Fenced { path })) => fenced.push((source.clone(), path)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for (source, path) in fenced {
+            self.let_go(&source, &path);
+        }
+        Ok(outgoing)
+    }
+
+    async fn release(&mut self, sources: &[SourcePartition]) -> Result<(), RunError> {
+        self.checkpoint(self.settings.clock.now()).await?;
+        for source in sources {
+            let Some(partition) = self.partitions.remove(source) else { continue };
+            match partition.close().await {
+                Err(RoleError::State(StateError::Fenced { path })) => self.let_go(source, &path),
+                closed => closed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops using a partition whose state another process has opened: nothing of it can be written any more.
+    fn let_go(&mut self, source: &SourcePartition, path: &str) {
+        tracing::warn!(role = self.role.name(), path, "partition is owned by another process now");
+        self.partitions.remove(source);
+        self.fenced.insert(source.clone(), self.settings.clock.now());
+    }
+}
