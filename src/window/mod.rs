@@ -5,7 +5,8 @@ mod pane;
 mod series;
 mod watermark;
 
+pub use crate::event::SourceWatermark;
 pub use judge::{Contents, Frame, report};
-pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, SourceWatermark, partial_key};
+pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, partial_key};
 pub use series::{WatchedSeries, detections_of_era, era_of, has_enough_outcomes, pane_points, series_start, watched};
 pub use watermark::{PartitionWatermark, Watermarks};

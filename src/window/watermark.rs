@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::pane::SourceWatermark;
 use crate::clock::{Span, Timestamp};
-use crate::event::SourcePartition;
+use crate::event::{SourcePartition, SourceWatermark};
 
 /// One model on one source partition, as ingest sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
