@@ -14,6 +14,9 @@ use crate::runner::RoleError;
 /// Rows of one block at most, which keeps a block far below the broker's record limit.
 const BLOCK_ROWS: usize = 4_096;
 
+/// Rows that are not held for longer: about a hundred megabytes with the blocks they become.
+const MANY_ROWS: usize = 1 << 19;
+
 #[derive(Debug)]
 pub(super) struct JoinBuffer {
     source: SourcePartition,
@@ -77,6 +80,11 @@ impl JoinBuffer {
             };
             self.push(PackedRow { model, id, time, offset, behind: newest.since(time), kind });
         }
+    }
+
+    /// Whether to hand out soon what has been gathered.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.iter().map(Vec::len).sum::<usize>() >= MANY_ROWS
     }
 
     /// Everything gathered since the last call, in order of offset within each partition, and to all of them the

@@ -85,6 +85,7 @@ impl Machine for OutcomeMachine {
         let decoded =
             self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
         self.ledger.take_read(records, decoded.unknown_fields, decoded.rejected);
+        self.watermarks.read();
         let models = Arc::clone(&self.models);
         for batch in &decoded.batches {
             let rows = OutcomeRows::new(&batch.rows).map_err(|error| RoleError::Failed(error.to_string()))?;
@@ -111,5 +112,17 @@ impl Machine for OutcomeMachine {
             checkpoint.writes.push(Write::put(STATE, encode(&stored)?));
         }
         Ok(checkpoint)
+    }
+
+    fn is_full(&self) -> bool {
+        self.joins.is_full()
+    }
+
+    fn asks_for_end(&mut self, now: Timestamp) -> bool {
+        self.watermarks.asks_for_end(&self.models, now)
+    }
+
+    fn take_end(&mut self, at_end: bool) {
+        self.watermarks.take_end(at_end);
     }
 }

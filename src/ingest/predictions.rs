@@ -215,6 +215,7 @@ impl Machine for PredictionMachine {
         let decoded =
             self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
         self.ledger.take_read(records, decoded.unknown_fields, decoded.rejected);
+        self.watermarks.read();
         for batch in &decoded.batches {
             self.take_batch(batch, records, now).await?;
         }
@@ -244,6 +245,18 @@ impl Machine for PredictionMachine {
             checkpoint.writes.push(Write::put(STATE, encode(&stored)?));
         }
         Ok(checkpoint)
+    }
+
+    fn is_full(&self) -> bool {
+        self.panes.is_full() || self.joins.is_full()
+    }
+
+    fn asks_for_end(&mut self, now: Timestamp) -> bool {
+        self.watermarks.asks_for_end(&self.models, now)
+    }
+
+    fn take_end(&mut self, at_end: bool) {
+        self.watermarks.take_end(at_end);
     }
 }
 

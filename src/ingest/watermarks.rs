@@ -17,6 +17,8 @@ pub(super) struct Watermarks {
     /// Partitions of the source's topic.
     partitions: i32,
     by_model: BTreeMap<String, PartitionWatermark>,
+    /// Whether records are left to read: nothing comes from a broker that is away or slow either.
+    behind: Option<bool>,
     /// Step and idleness that join knows of.
     told_to_join: BTreeMap<String, (Option<Timestamp>, bool)>,
 }
@@ -31,7 +33,7 @@ impl Watermarks {
         for watermark in by_model.values_mut() {
             watermark.restart();
         }
-        Self { source: source.clone(), partitions, by_model, told_to_join: BTreeMap::new() }
+        Self { source: source.clone(), partitions, by_model, behind: None, told_to_join: BTreeMap::new() }
     }
 
     pub(super) const fn by_model(&self) -> &BTreeMap<String, PartitionWatermark> {
@@ -42,8 +44,24 @@ impl Watermarks {
         self.by_model.entry(model.name.clone()).or_default()
     }
 
+    /// Records have come.
+    pub(super) const fn read(&mut self) {
+        self.behind = None;
+    }
+
+    /// Whether to be told if the partition has been read to its end, before it passes for idle.
+    pub(super) fn asks_for_end(&mut self, models: &[Model], now: Timestamp) -> bool {
+        let mut is_idle = |model: &Model| self.of(model).is_idle(now, model.idle_timeout);
+        self.behind != Some(false) && models.iter().any(|model| is_idle(model))
+    }
+
+    pub(super) const fn take_end(&mut self, at_end: bool) {
+        self.behind = Some(!at_end);
+    }
+
     /// As they are now, one per model.
     pub(super) fn current(&mut self, models: &[Model], next_offset: i64, now: Timestamp) -> Vec<SourceWatermark> {
+        let is_behind = self.behind == Some(true);
         let report = |model: &Model| {
             let (source, partitions) = (self.source.clone(), self.partitions);
             let watermark = self.by_model.entry(model.name.clone()).or_default();
@@ -51,7 +69,7 @@ impl Watermarks {
                 model: model.name.clone(),
                 source,
                 partitions,
-                idle: watermark.is_idle(now, model.idle_timeout),
+                idle: watermark.is_idle(now, if is_behind { stalled(model) } else { model.idle_timeout }),
                 watermark: watermark.watermark(model.lateness),
                 next_offset,
             }
@@ -79,10 +97,36 @@ impl Watermarks {
     }
 }
 
+/// How long a partition is waited for of which nothing comes although its end is further on. There need not be a record:
+/// offsets of aborted transactions and of their markers count, too.
+const fn stalled(model: &Model) -> Span {
+    Span::from_millis(model.idle_timeout.millis().saturating_mul(10))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{ReferenceSource, Task};
+
+    #[test]
+    fn a_partition_with_a_backlog_is_not_idle_for_long() {
+        let model = Model::new("m", Task::Binary, ReferenceSource::First(1));
+        let models = [model.clone()];
+        let source = SourcePartition { topic: "predictions".into(), partition: 0 };
+        let mut watermarks = Watermarks::new(&source, 1, BTreeMap::new());
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        watermarks.of(&model).observe(at(0), at(0));
+        watermarks.read();
+        assert!(!watermarks.asks_for_end(&models, at(29)));
+        assert!(watermarks.asks_for_end(&models, at(30)));
+        watermarks.take_end(false);
+        assert!(!watermarks.current(&models, 0, at(30))[0].idle);
+        assert!(watermarks.asks_for_end(&models, at(31)), "it may be at its end by now");
+        assert!(watermarks.current(&models, 0, at(300))[0].idle, "what is left may be no records");
+        watermarks.take_end(true);
+        assert!(watermarks.current(&models, 0, at(31))[0].idle);
+        assert!(!watermarks.asks_for_end(&models, at(32)));
+    }
 
     #[test]
     fn join_hears_of_steps_and_of_idleness_and_of_nothing_else() {

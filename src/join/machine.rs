@@ -22,6 +22,9 @@ const HIGH_WATER: &[u8] = b"meta/high_water";
 const WATERMARKS: &[u8] = b"meta/watermarks";
 const PARKED: &[u8] = b"parked/";
 
+/// Entries that are not held for longer, changed: about a hundred megabytes with the batch they are written in.
+const MANY_ENTRIES: usize = 1 << 18;
+
 pub(super) struct JoinMachine {
     models: BTreeMap<String, Arc<Model>>,
     /// Of the events themselves.
@@ -275,6 +278,10 @@ impl Machine for JoinMachine {
             checkpoint.writes.push(Write::put(WATERMARKS, encode(&self.watermarks)?));
         }
         Ok(checkpoint)
+    }
+
+    fn is_full(&self) -> bool {
+        self.changed.len() >= MANY_ENTRIES || self.panes.is_full()
     }
 }
 
