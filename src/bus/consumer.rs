@@ -157,6 +157,7 @@ impl Consumer {
     }
 
     /// Whether the partition ends at `next_offset` (None = its beginning); false when the broker does not tell soon.
+    #[must_use]
     pub fn is_at_end(&self, source: &SourcePartition, next_offset: Option<i64>) -> bool {
         match self.client.fetch_watermarks(&source.topic, source.partition, QUICK_ANSWER) {
             Ok((start, end)) => next_offset.unwrap_or(start) >= end,

@@ -51,8 +51,7 @@ impl Watermarks {
 
     /// Whether to be told if the partition has been read to its end, before it passes for idle.
     pub(super) fn asks_for_end(&mut self, models: &[Model], now: Timestamp) -> bool {
-        let mut is_idle = |model: &Model| self.of(model).is_idle(now, model.idle_timeout);
-        self.behind != Some(false) && models.iter().any(|model| is_idle(model))
+        self.behind != Some(false) && models.iter().any(|model| self.of(model).is_idle(now, model.idle_timeout))
     }
 
     pub(super) const fn take_end(&mut self, at_end: bool) {

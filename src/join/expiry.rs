@@ -31,9 +31,12 @@ pub(super) struct Expiry {
     /// Not in the store yet.
     fresh: BTreeMap<Bucket, Ids>,
     /// What is being forgotten: a bucket, and those of its notes that are left.
-    passing: Option<(Bucket, VecDeque<(Vec<u8>, Ids)>)>,
+    passing: Option<(Bucket, Notes)>,
     changed: bool,
 }
+
+/// Notes and their keys.
+type Notes = VecDeque<(Vec<u8>, Ids)>;
 
 /// A model, and the end of the bucket.
 type Bucket = (String, Timestamp);
@@ -93,18 +96,15 @@ impl Expiry {
             }
             let Some((bucket, notes)) = &mut self.passing else { break };
             let model = &bucket.0;
-            match notes.pop_front() {
-                Some((key, ids)) => {
-                    writes.push(Write::delete(key));
-                    expired.predictions.extend(ids.predictions.into_iter().map(|id| (model.clone(), id)));
-                    expired.outcomes.extend(ids.outcomes.into_iter().map(|id| (model.clone(), id)));
-                }
-                None => {
-                    self.state.buckets.remove(bucket);
-                    self.changed = true;
-                    self.passing = None;
-                }
-            }
+            let Some((key, ids)) = notes.pop_front() else {
+                self.state.buckets.remove(bucket);
+                self.changed = true;
+                self.passing = None;
+                continue;
+            };
+            writes.push(Write::delete(key));
+            expired.predictions.extend(ids.predictions.into_iter().map(|id| (model.clone(), id)));
+            expired.outcomes.extend(ids.outcomes.into_iter().map(|id| (model.clone(), id)));
         }
         Ok(expired)
     }
@@ -125,7 +125,7 @@ impl Expiry {
         Ok(())
     }
 
-    async fn notes(&self, bucket: &Bucket) -> Result<VecDeque<(Vec<u8>, Ids)>, RoleError> {
+    async fn notes(&self, bucket: &Bucket) -> Result<Notes, RoleError> {
         let prefix = prefix(bucket);
         let rows = self.store.scan(&prefix, &prefix_end(&prefix)).await?;
         rows.into_iter().map(|(key, value)| Ok((key.to_vec(), decode(&value)?))).collect()

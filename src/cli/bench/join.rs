@@ -22,9 +22,9 @@ use crate::state::{StateRoot, StateSettings};
 use crate::window::{PaneCounts, PaneRecord};
 
 /// Rows of a block, as ingest sends them.
-const BLOCK_ROWS: u64 = 4_096;
+const BLOCK_ROWS: usize = 4_096;
 /// Blocks taken in one go, as one poll of the bus brings them.
-const BLOCKS_AT_ONCE: u64 = 16;
+const BLOCKS_AT_ONCE: usize = 16;
 /// Rows between two checkpoints: about a second's worth.
 const CHECKPOINT_EVERY: u64 = 1 << 18;
 /// Prime, so that one batch of outcomes is spread over all that waits.
@@ -156,7 +156,7 @@ impl Bench {
         let (mut first, mut since_checkpoint, mut bytes) = (0, 0, 0);
         let mut told = Instant::now();
         while first < count {
-            let next = count.min(first + BLOCK_ROWS * BLOCKS_AT_ONCE);
+            let next = count.min(first + (BLOCK_ROWS * BLOCKS_AT_ONCE) as u64);
             for (partition, records) in self.batch(half, first..next)?.into_iter().enumerate() {
                 bytes += records.bytes() as u64;
                 self.partitions[partition].apply(&records, SystemClock.now()).await?;
@@ -196,7 +196,7 @@ impl Bench {
         let mut batches = Vec::new();
         for (partition, rows) in packed.iter().enumerate() {
             let mut records = Records::default();
-            for rows in rows.chunks(BLOCK_ROWS as usize) {
+            for rows in rows.chunks(BLOCK_ROWS) {
                 let block = JoinBlock::new(SourcePartition { topic: topic.clone(), partition: 0 }, rows, &table);
                 records.push(self.next_offset[partition], None, None, Some(&encode(&block)?));
                 self.next_offset[partition] += 1;
