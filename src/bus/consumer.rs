@@ -37,6 +37,9 @@ const EMBEDDED: [(&str, &str); 2] = [("session.timeout.ms", "10000"), ("heartbea
 const REQUIRED: [(&str, &str); 3] =
     [("enable.auto.commit", "false"), ("auto.offset.reset", "earliest"), ("partition.assignment.strategy", "range")];
 
+/// For a question that can be asked again.
+const QUICK_ANSWER: Duration = Duration::from_secs(1);
+
 /// What a poll brings.
 #[derive(Debug)]
 pub enum Polled {
@@ -151,6 +154,15 @@ impl Consumer {
     /// The number of partitions of `topic`.
     pub fn partitions(&self, topic: &str) -> Result<i32, BusError> {
         client::partitions(self.client.client(), &self.member().link, topic)
+    }
+
+    /// Whether the partition ends at `next_offset` (None = its beginning); false when the broker does not tell soon.
+    #[must_use]
+    pub fn is_at_end(&self, source: &SourcePartition, next_offset: Option<i64>) -> bool {
+        match self.client.fetch_watermarks(&source.topic, source.partition, QUICK_ANSWER) {
+            Ok((start, end)) => next_offset.unwrap_or(start) >= end,
+            Err(_) => false,
+        }
     }
 
     /// Leaves the group at once, so that its partitions go to other members without waiting for a timeout.

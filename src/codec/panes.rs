@@ -18,6 +18,8 @@ pub struct Accepted {
     pub row: usize,
     pub id: IdHash,
     pub time: Timestamp,
+    /// The newest event time of the partition, this row's included.
+    pub newest: Timestamp,
     pub offset: i64,
 }
 
@@ -213,7 +215,7 @@ mod tests {
             .enumerate()
             .map(|(row, offset)| {
                 let time = Timestamp::from_millis(rows.time().value(row));
-                Accepted { row, id: IdHash(0), time, offset }
+                Accepted { row, id: IdHash(0), time, newest: time, offset }
             })
             .collect();
         let groups = by_pane(&model, &reference(&features), &schema, &rows, &accepted);

@@ -228,11 +228,9 @@ fn times(array: &Int64Array) -> Vec<Timestamp> {
 
 fn all_rows(rows: &PredictionRows<'_>, offsets: (i64, i64)) -> Vec<Accepted> {
     (0..rows.len())
-        .map(|row| Accepted {
-            row,
-            id: IdHash::of(rows.id().value(row)),
-            time: Timestamp::from_millis(rows.time().value(row)),
-            offset: offsets.1,
+        .map(|row| {
+            let time = Timestamp::from_millis(rows.time().value(row));
+            Accepted { row, id: IdHash::of(rows.id().value(row)), time, newest: time, offset: offsets.1 }
         })
         .collect()
 }

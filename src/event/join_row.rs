@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IdHash, SourcePartition, key_of, parts_of};
-use crate::clock::Timestamp;
+use super::{IdHash, SourcePartition, SourceWatermark, key_of, parts_of};
+use crate::clock::{Span, Timestamp};
 
 /// Many rows in one Kafka message; rows are deltas, in the order of their source offsets.
 ///
@@ -13,6 +13,8 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JoinBlock {
     pub source: SourcePartition,
+    /// How far the source's event time has come with these rows; only now and then.
+    pub watermarks: Vec<SourceWatermark>,
     texts: Vec<String>,
     rows: Vec<PackedRow>,
 }
@@ -24,6 +26,8 @@ pub struct JoinRow {
     pub time: Timestamp,
     /// Offset in the source partition; join drops rows at or below its high-water mark.
     pub offset: i64,
+    /// How far the event time of the source had come beyond this row's, when the row came.
+    pub behind: Span,
     pub kind: JoinRowKind,
 }
 
@@ -59,6 +63,7 @@ pub struct PackedRow {
     pub id: IdHash,
     pub time: Timestamp,
     pub offset: i64,
+    pub behind: Span,
     pub kind: PackedKind,
 }
 
@@ -98,7 +103,7 @@ impl JoinBlock {
             .iter()
             .map(|row| PackedRow { model: taken.place(row.model), kind: taken.kind(&row.kind), ..*row })
             .collect();
-        Self { source, texts: taken.texts, rows }
+        Self { source, watermarks: Vec::new(), texts: taken.texts, rows }
     }
 
     /// The rows with their texts; those with a text that is not in the table are not ingest's and are left out.
@@ -129,7 +134,8 @@ impl JoinBlock {
                 }
             }
         };
-        Some(JoinRow { model: text(row.model)?, id: row.id, time: row.time, offset: row.offset, kind })
+        let PackedRow { id, time, offset, behind, .. } = *row;
+        Some(JoinRow { model: text(row.model)?, id, time, offset, behind, kind })
     }
 }
 
@@ -241,6 +247,7 @@ mod tests {
             id: IdHash(u128::MAX - 7),
             time: Timestamp::from_millis(5),
             offset,
+            behind: Span::from_secs(3),
             kind: PackedKind::Prediction {
                 version: table.place("1"),
                 variant: table.place("default"),
@@ -262,6 +269,7 @@ mod tests {
         let unpacked: Vec<JoinRow> = block.rows().collect();
         assert_eq!(unpacked.iter().map(|row| row.offset).collect::<Vec<_>>(), [2, 3]);
         assert_eq!((unpacked[0].model.as_str(), unpacked[0].id), ("m", IdHash(u128::MAX - 7)));
+        assert_eq!((unpacked[0].time, unpacked[0].behind), (Timestamp::from_millis(5), Span::from_secs(3)));
         let JoinRowKind::Prediction { version, variant, segments, label, score, scores } = &unpacked[0].kind else {
             panic!("no prediction")
         };

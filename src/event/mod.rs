@@ -6,6 +6,7 @@ mod dead_letter;
 mod join_row;
 mod report;
 mod retraining;
+mod watermark;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -19,6 +20,7 @@ pub use report::{
     MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
 };
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
+pub use watermark::SourceWatermark;
 
 /// A 128-bit hash of an event's id; ids are unique within a model. Written as 16 bytes, which is less than a variable
 /// length takes for random bits.

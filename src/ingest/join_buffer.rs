@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use arrow::array::{Array, Float64Array, StringArray};
 
 use crate::bus::Outgoing;
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
 use crate::codec::{Accepted, PredictionRows};
-use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, Text, TextTable, key_of};
+use crate::event::{
+    IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, SourceWatermark, Text, TextTable, key_of,
+};
 use crate::profile::encode;
 use crate::runner::RoleError;
 
@@ -15,6 +17,9 @@ use crate::runner::RoleError;
 const BLOCK_ROWS: usize = 4_096;
 /// Probabilities of one block at most, for the same reason.
 const BLOCK_PROBABILITIES: usize = 65_536;
+
+/// Rows that are not held for longer: about a hundred megabytes with the blocks they become.
+const MANY_ROWS: usize = 1 << 19;
 
 #[derive(Debug)]
 pub(super) struct JoinBuffer {
@@ -45,9 +50,17 @@ impl JoinBuffer {
         }
     }
 
-    pub(super) fn push_outcome(&mut self, model: &str, id: IdHash, time: Timestamp, offset: i64, label: &str) {
+    /// `when` is the outcome's time, and how far the source's event time has come beyond it.
+    pub(super) fn push_outcome(
+        &mut self,
+        model: &str,
+        id: IdHash,
+        (time, behind): (Timestamp, Span),
+        offset: i64,
+        label: &str,
+    ) {
         let (model, label) = (self.texts.place(model), self.texts.place(label));
-        self.push(PackedRow { model, id, time, offset, kind: PackedKind::Outcome { label } });
+        self.push(PackedRow { model, id, time, offset, behind, kind: PackedKind::Outcome { label } });
     }
 
     /// What join needs of the rows; predictions without label and score (failed ones) have no performance.
@@ -67,7 +80,7 @@ impl JoinBuffer {
         let (classes, columns) = class_columns(split, rows);
         let classes = self.texts.place(&classes);
         let (mut last_version, mut last_variant, mut last_label) = (None, None, None);
-        for &Accepted { row, id, time, offset } in accepted {
+        for &Accepted { row, id, time, newest, offset } in accepted {
             let label = rows.label().is_valid(row).then(|| rows.label().value(row));
             let score = rows.score().is_valid(row).then(|| rows.score().value(row));
             if label.is_none() && score.is_none() {
@@ -81,18 +94,36 @@ impl JoinBuffer {
                 score,
                 probabilities: probabilities(&columns, row).map(|probabilities| (classes, probabilities)),
             };
-            self.push(PackedRow { model, id, time, offset, kind });
+            self.push(PackedRow { model, id, time, offset, behind: newest.since(time), kind });
         }
     }
 
-    /// Everything gathered since the last call, in order of offset within each partition.
-    pub(super) fn take(&mut self, outgoing: &mut Vec<Outgoing>) -> Result<(), RoleError> {
+    /// Whether to hand out soon what has been gathered.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.iter().map(Vec::len).sum::<usize>() >= MANY_ROWS
+    }
+
+    /// Everything gathered since the last call, in order of offset within each partition, and to all of them the
+    /// watermarks that these rows have come to.
+    pub(super) fn take(
+        &mut self,
+        watermarks: &[SourceWatermark],
+        outgoing: &mut Vec<Outgoing>,
+    ) -> Result<(), RoleError> {
         for (partition, rows) in (0..).zip(&mut self.rows) {
             // A batch is decoded model by model; the join's high-water mark needs one order over all of them.
             rows.sort_by_key(|row| row.offset);
             let widest = rows.iter().map(|row| row.kind.probabilities()).max().unwrap_or(0).max(1);
-            for block in rows.chunks(BLOCK_ROWS.min(BLOCK_PROBABILITIES / widest).max(1)) {
-                let block = JoinBlock::new(self.source.clone(), block, &self.texts);
+            let most = BLOCK_ROWS.min(BLOCK_PROBABILITIES / widest).max(1);
+            let mut blocks: Vec<JoinBlock> =
+                rows.chunks(most).map(|block| JoinBlock::new(self.source.clone(), block, &self.texts)).collect();
+            if !watermarks.is_empty() {
+                if blocks.is_empty() {
+                    blocks.push(JoinBlock::new(self.source.clone(), &[], &self.texts));
+                }
+                blocks.last_mut().into_iter().for_each(|last| last.watermarks = watermarks.to_vec());
+            }
+            for block in blocks {
                 outgoing.push(Outgoing {
                     topic: self.topic.clone(),
                     partition: Some(partition),
@@ -149,7 +180,7 @@ mod tests {
 
     fn blocks(buffer: &mut JoinBuffer) -> Vec<(i32, JoinBlock)> {
         let mut outgoing = Vec::new();
-        buffer.take(&mut outgoing).unwrap();
+        buffer.take(&[], &mut outgoing).unwrap();
         let block = |record: Outgoing| (record.partition.unwrap(), decode(&record.payload.unwrap()).unwrap());
         outgoing.into_iter().map(block).collect()
     }
@@ -159,7 +190,7 @@ mod tests {
         let source = SourcePartition { topic: "outcomes".into(), partition: 0 };
         let mut buffer = JoinBuffer::new(&source, "joins", 3);
         for (offset, id) in [(9, "a"), (2, "b"), (5, "a"), (7, "c"), (1, "a")] {
-            buffer.push_outcome("m", IdHash::of(id), Timestamp::from_millis(offset), offset, id);
+            buffer.push_outcome("m", IdHash::of(id), (Timestamp::from_millis(offset), Span::ZERO), offset, id);
         }
         let blocks = blocks(&mut buffer);
         assert_eq!(blocks.iter().map(|(_, block)| block.rows().count()).sum::<usize>(), 5);
@@ -178,7 +209,7 @@ mod tests {
         let source = SourcePartition { topic: "outcomes".into(), partition: 0 };
         let mut buffer = JoinBuffer::new(&source, "joins", 1);
         for offset in 0..5_000 {
-            buffer.push_outcome("m", IdHash::of("x"), Timestamp::default(), offset, "1");
+            buffer.push_outcome("m", IdHash::of("x"), (Timestamp::default(), Span::ZERO), offset, "1");
         }
         assert_eq!(blocks(&mut buffer).len(), 2);
         assert!(blocks(&mut buffer).is_empty());

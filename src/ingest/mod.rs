@@ -11,6 +11,7 @@ mod outcomes;
 mod predictions;
 mod settings;
 mod timing;
+mod watermarks;
 
 use std::sync::Arc;
 
@@ -56,6 +57,6 @@ impl Role for IngestRole {
             let machine = predictions::PredictionMachine::open(self, source, partitions, store).await?;
             return Ok(Box::new(machine));
         }
-        Ok(Box::new(outcomes::OutcomeMachine::open(self, source, store).await?))
+        Ok(Box::new(outcomes::OutcomeMachine::open(self, source, partitions, store).await?))
     }
 }

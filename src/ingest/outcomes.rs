@@ -10,6 +10,7 @@ use super::IngestRole;
 use super::join_buffer::JoinBuffer;
 use super::ledger::Ledger;
 use super::timing;
+use super::watermarks::Watermarks;
 use crate::bus::Records;
 use crate::clock::Timestamp;
 use crate::codec::{DecodeLimits, OutcomeDecoder, OutcomeModel, OutcomeRows};
@@ -28,7 +29,7 @@ pub(super) struct OutcomeMachine {
     decoder: OutcomeDecoder,
     ledger: Ledger,
     joins: JoinBuffer,
-    watermarks: BTreeMap<String, PartitionWatermark>,
+    watermarks: Watermarks,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +42,7 @@ impl OutcomeMachine {
     pub(super) async fn open(
         role: &IngestRole,
         source: &SourcePartition,
+        partitions: i32,
         store: Arc<dyn Store>,
     ) -> Result<Self, RoleError> {
         let stored: Option<Stored> = store.get(STATE).await?.map(|bytes| decode(&bytes)).transpose()?;
@@ -56,23 +58,24 @@ impl OutcomeMachine {
             decoder: OutcomeDecoder::new(models.collect()),
             ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
             joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
-            watermarks,
+            watermarks: Watermarks::new(source, partitions, watermarks),
         })
     }
 
     fn take_row(&mut self, model: &Model, rows: &OutcomeRows<'_>, row: usize, records: &Records, now: Timestamp) {
         let Some(record) = records.get(rows.index().value(row) as usize) else { return };
         let time = Timestamp::from_millis(rows.time().value(row));
-        let watermark = self.watermarks.entry(model.name.clone()).or_default();
+        let watermark = self.watermarks.of(model);
         let produced = record.timestamp.map(Timestamp::from_millis);
         if let Some((reason, detail)) = timing::reject(model, watermark, time, produced, now) {
             self.ledger.reject(&record, reason, Some("time".to_owned()), detail);
             return;
         }
         watermark.observe(time, now);
+        let behind = watermark.newest_with(time).since(time);
         self.ledger.accounting().counted += 1;
         let id = IdHash::of(rows.id().value(row));
-        self.joins.push_outcome(&model.name, id, time, record.offset, rows.label().value(row));
+        self.joins.push_outcome(&model.name, id, (time, behind), record.offset, rows.label().value(row));
     }
 }
 
@@ -82,6 +85,7 @@ impl Machine for OutcomeMachine {
         let decoded =
             self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
         self.ledger.take_read(records, decoded.unknown_fields, decoded.rejected);
+        self.watermarks.read();
         let models = Arc::clone(&self.models);
         for batch in &decoded.batches {
             let rows = OutcomeRows::new(&batch.rows).map_err(|error| RoleError::Failed(error.to_string()))?;
@@ -95,24 +99,30 @@ impl Machine for OutcomeMachine {
         Ok(())
     }
 
-    async fn checkpoint(&mut self, _now: Timestamp) -> Result<Checkpoint, RoleError> {
+    async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
         let mut checkpoint = Checkpoint::default();
-        self.joins.take(&mut checkpoint.outgoing)?;
+        let watermarks = self.watermarks.current(&self.models, self.ledger.accounting_ref().next_offset, now);
+        let for_join = self.watermarks.for_join(&self.models, &watermarks);
+        self.joins.take(&for_join, &mut checkpoint.outgoing)?;
         checkpoint.outgoing.append(&mut self.ledger.take_dead_letters());
-        let watermark = lowest_watermark(&self.models, &self.watermarks);
+        let watermark = self.watermarks.lowest(&self.models);
         if let Some((accounting, outgoing)) = self.ledger.take_changed(watermark)? {
             checkpoint.outgoing.push(outgoing);
-            let stored = Stored { accounting, watermarks: self.watermarks.clone() };
+            let stored = Stored { accounting, watermarks: self.watermarks.by_model().clone() };
             checkpoint.writes.push(Write::put(STATE, encode(&stored)?));
         }
         Ok(checkpoint)
     }
-}
 
-/// The lowest watermark over the models that this partition has seen.
-pub(super) fn lowest_watermark(
-    models: &[Model],
-    watermarks: &BTreeMap<String, PartitionWatermark>,
-) -> Option<Timestamp> {
-    models.iter().filter_map(|model| watermarks.get(&model.name)?.watermark(model.lateness)).min()
+    fn is_full(&self) -> bool {
+        self.joins.is_full()
+    }
+
+    fn asks_for_end(&mut self, now: Timestamp) -> bool {
+        self.watermarks.asks_for_end(&self.models, now)
+    }
+
+    fn take_end(&mut self, at_end: bool) {
+        self.watermarks.take_end(at_end);
+    }
 }

@@ -11,8 +11,8 @@ use super::IngestRole;
 use super::dedup::RecentIds;
 use super::join_buffer::{JoinBuffer, Split};
 use super::ledger::Ledger;
-use super::outcomes::lowest_watermark;
 use super::timing;
+use super::watermarks::Watermarks;
 use crate::bus::{Outgoing, Records};
 use crate::clock::Timestamp;
 use crate::codec::{
@@ -31,8 +31,6 @@ const STATE: &[u8] = b"meta/predictions";
 pub(super) struct PredictionMachine {
     models: Arc<Vec<Model>>,
     source: SourcePartition,
-    /// Partitions of the source's topic.
-    partitions: i32,
     store: Arc<dyn Store>,
     references: References,
     limits: DecodeLimits,
@@ -40,7 +38,8 @@ pub(super) struct PredictionMachine {
     /// By model: whether its decoder has the reference's features.
     anchored: Vec<bool>,
     recent: Vec<RecentIds>,
-    watermarks: BTreeMap<String, PartitionWatermark>,
+    watermarks: Watermarks,
+    /// What evaluate was told last.
     told: BTreeMap<String, SourceWatermark>,
     ledger: Ledger,
     joins: JoinBuffer,
@@ -63,13 +62,10 @@ impl PredictionMachine {
         store: Arc<dyn Store>,
     ) -> Result<Self, RoleError> {
         let stored: Option<Stored> = store.get(STATE).await?.map(|bytes| decode(&bytes)).transpose()?;
-        let (accounting, mut watermarks) = match stored {
+        let (accounting, watermarks) = match stored {
             Some(stored) => (Some(stored.accounting), stored.watermarks),
             None => (None, BTreeMap::new()),
         };
-        for watermark in watermarks.values_mut() {
-            watermark.restart();
-        }
         let mut recent = Vec::new();
         for model in role.models.iter() {
             recent.push(RecentIds::restore(&model.name, model.dedup, store.as_ref()).await?);
@@ -77,13 +73,12 @@ impl PredictionMachine {
         Ok(Self {
             models: Arc::clone(&role.models),
             source: source.clone(),
-            partitions,
             references: role.references.clone(),
             limits: role.settings.decode_limits(),
             decoder: PredictionDecoder::new(role.models.iter().map(decoder_model).collect()),
             anchored: vec![false; role.models.len()],
             recent,
-            watermarks,
+            watermarks: Watermarks::new(source, partitions, watermarks),
             told: BTreeMap::new(),
             ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
             joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
@@ -145,7 +140,7 @@ impl PredictionMachine {
         records: &Records,
         now: Timestamp,
     ) -> Vec<Accepted> {
-        let watermark = self.watermarks.entry(model.name.clone()).or_default();
+        let watermark = self.watermarks.of(model);
         let mut accepted = Vec::with_capacity(rows.len());
         for row in 0..rows.len() {
             let Some(record) = records.get(rows.index().value(row) as usize) else { continue };
@@ -156,12 +151,13 @@ impl PredictionMachine {
                 continue;
             }
             let id = IdHash::of(rows.id().value(row));
-            if self.recent[index].is_repeat(id, time, watermark.newest_with(time)) {
+            let newest = watermark.newest_with(time);
+            if self.recent[index].is_repeat(id, time, newest) {
                 self.ledger.accounting().duplicate += 1;
                 continue;
             }
             watermark.observe(time, now);
-            accepted.push(Accepted { row, id, time, offset: record.offset });
+            accepted.push(Accepted { row, id, time, newest, offset: record.offset });
         }
         accepted
     }
@@ -205,22 +201,12 @@ impl PredictionMachine {
     }
 
     /// Watermarks that changed; each follows the panes it covers.
-    fn watermark_records(&mut self, now: Timestamp) -> Result<Vec<Outgoing>, RoleError> {
-        let next_offset = self.ledger.accounting_ref().next_offset;
+    fn watermark_records(&mut self, current: Vec<SourceWatermark>) -> Result<Vec<Outgoing>, RoleError> {
         let mut records = Vec::new();
-        for model in self.models.iter() {
-            let watermark = self.watermarks.entry(model.name.clone()).or_default();
-            let current = SourceWatermark {
-                model: model.name.clone(),
-                source: self.source.clone(),
-                partitions: self.partitions,
-                idle: watermark.is_idle(now, model.idle_timeout),
-                watermark: watermark.watermark(model.lateness),
-                next_offset,
-            };
-            if self.told.get(&model.name) != Some(&current) {
-                records.push(self.pane_topic.record(&PaneRecord::Watermark(current.clone()))?);
-                self.told.insert(model.name.clone(), current);
+        for watermark in current {
+            if self.told.get(&watermark.model) != Some(&watermark) {
+                records.push(self.pane_topic.record(&PaneRecord::Watermark(watermark.clone()))?);
+                self.told.insert(watermark.model.clone(), watermark);
             }
         }
         Ok(records)
@@ -234,6 +220,7 @@ impl Machine for PredictionMachine {
         let decoded =
             self.decoder.decode(records, &self.limits).map_err(|error| RoleError::Failed(error.to_string()))?;
         self.ledger.take_read(records, decoded.unknown_fields, decoded.rejected);
+        self.watermarks.read();
         for batch in &decoded.batches {
             self.take_batch(batch, records, now).await?;
         }
@@ -247,20 +234,34 @@ impl Machine for PredictionMachine {
         let mut checkpoint = Checkpoint::default();
         self.panes.checkpoint(&mut checkpoint)?;
         checkpoint.outgoing.append(&mut self.raw);
-        self.joins.take(&mut checkpoint.outgoing)?;
+        let watermarks = self.watermarks.current(&self.models, self.ledger.accounting_ref().next_offset, now);
+        let for_join = self.watermarks.for_join(&self.models, &watermarks);
+        self.joins.take(&for_join, &mut checkpoint.outgoing)?;
         checkpoint.outgoing.append(&mut self.ledger.take_dead_letters());
-        checkpoint.outgoing.append(&mut self.watermark_records(now)?);
+        checkpoint.outgoing.append(&mut self.watermark_records(watermarks)?);
         for (model, recent) in self.models.iter().zip(&mut self.recent) {
-            let newest = self.watermarks.get(&model.name).and_then(PartitionWatermark::newest);
+            let newest = self.watermarks.of(model).newest();
             recent.checkpoint(newest, &mut checkpoint.writes)?;
         }
-        let watermark = lowest_watermark(&self.models, &self.watermarks);
+        let watermark = self.watermarks.lowest(&self.models);
         if let Some((accounting, outgoing)) = self.ledger.take_changed(watermark)? {
             checkpoint.outgoing.push(outgoing);
-            let stored = Stored { accounting, watermarks: self.watermarks.clone() };
+            let stored = Stored { accounting, watermarks: self.watermarks.by_model().clone() };
             checkpoint.writes.push(Write::put(STATE, encode(&stored)?));
         }
         Ok(checkpoint)
+    }
+
+    fn is_full(&self) -> bool {
+        self.panes.is_full() || self.joins.is_full()
+    }
+
+    fn asks_for_end(&mut self, now: Timestamp) -> bool {
+        self.watermarks.asks_for_end(&self.models, now)
+    }
+
+    fn take_end(&mut self, at_end: bool) {
+        self.watermarks.take_end(at_end);
     }
 }
 

@@ -4,12 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
 use crate::event::{ClassScores, JoinRow, JoinRowKind, SourcePartition};
+use crate::model::Model;
 use crate::performance::{Joined, complete_probabilities};
+
+/// Outcomes kept of an id whose prediction has not come; beyond these the earliest go.
+const OUTCOMES_KEPT: usize = 32;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) prediction: Option<PredictionHalf>,
-    pub(super) outcome: Option<OutcomeHalf>,
+    /// Once the prediction is known, the one that counts; before that, all of them.
+    pub(super) outcomes: Vec<OutcomeHalf>,
     /// The outcome's label that is counted, once the pair is.
     pub(super) counted: Option<String>,
 }
@@ -17,6 +22,8 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PredictionHalf {
     pub(super) time: Timestamp,
+    /// The source's watermark when it came.
+    pub(super) arrived: Timestamp,
     pub(super) version: String,
     pub(super) variant: String,
     pub(super) segments: Vec<String>,
@@ -28,6 +35,7 @@ pub(super) struct PredictionHalf {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct OutcomeHalf {
     pub(super) time: Timestamp,
+    pub(super) arrived: Timestamp,
     pub(super) label: String,
     /// Breaks ties of time: the later place wins.
     pub(super) place: (SourcePartition, i64),
@@ -41,12 +49,14 @@ pub(super) struct Recount {
 }
 
 impl Entry {
-    /// Takes a row in: the first prediction and the latest outcome stay.
-    pub(super) fn take(&mut self, row: &JoinRow, source: &SourcePartition) {
+    /// Takes a row in: the first prediction and the latest outcome that counts stay.
+    pub(super) fn take(&mut self, row: &JoinRow, source: &SourcePartition, model: &Model) {
+        let arrived = row.time.plus(row.behind).minus(model.lateness);
         match &row.kind {
             JoinRowKind::Prediction { version, variant, segments, label, score, scores } => {
                 self.prediction.get_or_insert_with(|| PredictionHalf {
                     time: row.time,
+                    arrived,
                     version: version.clone(),
                     variant: variant.clone(),
                     segments: segments.clone(),
@@ -56,30 +66,43 @@ impl Entry {
                 });
             }
             JoinRowKind::Outcome { label } => {
-                let outcome = OutcomeHalf { time: row.time, label: label.clone(), place: (source.clone(), row.offset) };
-                let is_later = |known: &OutcomeHalf| (outcome.time, &outcome.place) > (known.time, &known.place);
-                if self.outcome.as_ref().is_none_or(is_later) {
-                    self.outcome = Some(outcome);
-                }
+                let place = (source.clone(), row.offset);
+                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: label.clone(), place });
             }
         }
+        self.keep_what_counts(model.label_horizon);
     }
 
     /// What the pair's count must become, if it differs from what is counted.
-    pub(super) fn recount(&mut self, horizon: Span) -> Option<Recount> {
-        let (prediction, outcome) = (self.prediction.as_ref()?, self.outcome.as_ref()?);
-        let in_time = outcome.time.since(prediction.time) <= horizon;
-        let wanted = in_time.then(|| outcome.label.clone());
-        if wanted.is_none() && self.counted.is_some() {
-            // A correction that comes after the horizon does not undo the label that came in time.
+    pub(super) fn recount(&mut self) -> Option<Recount> {
+        self.prediction.as_ref()?;
+        let wanted = &self.outcomes.first()?.label;
+        if Some(wanted) == self.counted.as_ref() {
             return None;
         }
-        if wanted == self.counted {
-            return None;
+        let add = Some(wanted.clone());
+        let remove = std::mem::replace(&mut self.counted, add.clone());
+        Some(Recount { remove, add })
+    }
+
+    fn keep_what_counts(&mut self, horizon: Span) {
+        if let Some(prediction) = &self.prediction {
+            self.outcomes.retain(|outcome| outcome.is_in_time(prediction, horizon));
         }
-        let recount = Recount { remove: self.counted.take(), add: wanted.clone() };
-        self.counted = wanted;
-        Some(recount)
+        let kept = if self.prediction.is_some() { 1 } else { OUTCOMES_KEPT };
+        if self.outcomes.len() > kept {
+            self.outcomes.sort_by(|a, b| (b.time, &b.place).cmp(&(a.time, &a.place)));
+            self.outcomes.truncate(kept);
+        }
+    }
+}
+
+impl OutcomeHalf {
+    /// Neither its time nor its coming is beyond the horizon. Both halves are read against the watermark of their own
+    /// source, so that the answer depends on nothing but the order of its records.
+    fn is_in_time(&self, prediction: &PredictionHalf, horizon: Span) -> bool {
+        let awaited_until = self.time.min(prediction.time).plus(horizon);
+        self.time.since(prediction.time) <= horizon && self.arrived.max(prediction.arrived) <= awaited_until
     }
 }
 
@@ -100,8 +123,11 @@ impl PredictionHalf {
 mod tests {
     use super::*;
     use crate::event::IdHash;
+    use crate::model::{ReferenceSource, Task};
 
-    const HORIZON: Span = Span::from_days(60);
+    fn model() -> Model {
+        Model::new("m", Task::Binary, ReferenceSource::First(1))
+    }
 
     fn source(partition: i32) -> SourcePartition {
         SourcePartition { topic: "outcomes".into(), partition }
@@ -112,7 +138,7 @@ mod tests {
     }
 
     fn row(time: Timestamp, offset: i64, kind: JoinRowKind) -> JoinRow {
-        JoinRow { model: "m".into(), id: IdHash(1), time, offset, kind }
+        JoinRow { model: "m".into(), id: IdHash(1), time, offset, behind: Span::ZERO, kind }
     }
 
     fn prediction(time: Timestamp, label: &str) -> JoinRow {
@@ -135,10 +161,16 @@ mod tests {
         let mut entry = Entry::default();
         let mut recounts = Vec::new();
         for row in rows {
-            entry.take(row, &source(0));
-            recounts.extend(entry.recount(HORIZON));
+            entry.take(row, &source(0), &model());
+            recounts.extend(entry.recount());
         }
         (entry.counted, recounts)
+    }
+
+    /// As [`counted`], in every order of three rows.
+    fn counted_in_any_order(rows: &[JoinRow; 3]) -> Vec<Option<String>> {
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        orders.iter().map(|order| counted(&order.map(|index: usize| rows[index].clone())).0).collect()
     }
 
     #[test]
@@ -155,38 +187,54 @@ mod tests {
     #[test]
     fn the_first_prediction_of_an_id_stays() {
         let mut entry = Entry::default();
-        entry.take(&prediction(day(0), "1"), &source(0));
-        entry.take(&prediction(day(1), "0"), &source(0));
+        entry.take(&prediction(day(0), "1"), &source(0), &model());
+        entry.take(&prediction(day(1), "0"), &source(0), &model());
         assert_eq!(entry.prediction.unwrap().label.as_deref(), Some("1"));
     }
 
     #[test]
     fn a_later_outcome_corrects_an_earlier_one_in_any_order() {
-        let (early, late) = (outcome(day(14), 0, "0"), outcome(day(15), 1, "1"));
-        for outcomes in [[early.clone(), late.clone()], [late, early]] {
-            let rows = [vec![prediction(day(0), "1")], outcomes.to_vec()].concat();
-            assert_eq!(counted(&rows).0.as_deref(), Some("1"));
-        }
-        let (_, recounts) = counted(&[prediction(day(0), "1"), outcome(day(14), 0, "0"), outcome(day(15), 1, "1")]);
+        let rows = [prediction(day(0), "1"), outcome(day(14), 0, "0"), outcome(day(15), 1, "1")];
+        assert_eq!(counted_in_any_order(&rows), vec![Some("1".to_owned()); 6]);
+        let (_, recounts) = counted(&rows);
         assert_eq!(recounts[1], Recount { remove: Some("0".into()), add: Some("1".into()) });
     }
 
     #[test]
     fn of_outcomes_at_the_same_time_the_later_place_wins() {
         let rows = [prediction(day(0), "1"), outcome(day(14), 7, "1"), outcome(day(14), 3, "0")];
-        assert_eq!(counted(&rows).0.as_deref(), Some("1"));
+        assert_eq!(counted_in_any_order(&rows), vec![Some("1".to_owned()); 6]);
     }
 
     #[test]
-    fn an_outcome_after_the_horizon_neither_counts_nor_undoes() {
+    fn an_outcome_after_the_horizon_neither_counts_nor_undoes_in_any_order() {
         assert_eq!(counted(&[prediction(day(0), "1"), outcome(day(61), 0, "1")]).0, None);
         let rows = [prediction(day(0), "1"), outcome(day(60), 0, "1"), outcome(day(61), 1, "0")];
-        assert_eq!(counted(&rows).0.as_deref(), Some("1"));
+        assert_eq!(counted_in_any_order(&rows), vec![Some("1".to_owned()); 6]);
+    }
+
+    #[test]
+    fn an_outcome_that_comes_when_its_source_is_beyond_the_horizon_does_not_count() {
+        let behind = |days| JoinRow { behind: Span::from_days(days), ..outcome(day(14), 0, "1") };
+        assert_eq!(counted(&[prediction(day(0), "1"), behind(46)]).0.as_deref(), Some("1"));
+        for rows in [[prediction(day(0), "1"), behind(47)], [behind(47), prediction(day(0), "1")]] {
+            assert_eq!(counted(&rows).0, None);
+        }
     }
 
     #[test]
     fn a_repeated_outcome_changes_nothing() {
         let rows = [prediction(day(0), "1"), outcome(day(14), 0, "1"), outcome(day(14), 0, "1")];
         assert_eq!(counted(&rows).1.len(), 1);
+    }
+
+    #[test]
+    fn of_many_outcomes_without_prediction_the_latest_stay() {
+        let mut entry = Entry::default();
+        for offset in 0..1_000 {
+            entry.take(&outcome(day(0).plus(Span::from_secs(offset)), offset, "0"), &source(0), &model());
+        }
+        assert_eq!(entry.outcomes.len(), OUTCOMES_KEPT);
+        assert_eq!(entry.outcomes.iter().map(|outcome| outcome.place.1).max(), Some(999));
     }
 }

@@ -3,9 +3,17 @@
 //! Each partition of `plimsoll.joins` holds its share of the ids. The first prediction of an id and its latest outcome
 //! (by time, then by place) make a pair, whichever comes first, up to the label horizon; a corrected outcome takes the
 //! old one's count back. Pairs are counted into panes by the prediction's time.
+//!
+//! The horizon bounds when a pair is awaited, in event time: neither the outcome's time nor the watermark of the source
+//! that brings a half may lie beyond it. So an entry can be forgotten when the watermarks of all sources have passed
+//! its horizon, and whether that has happened yet makes no difference to any count.
 
 mod entry;
+mod expiry;
 mod machine;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -12,6 +12,9 @@ mod references;
 mod run;
 mod running;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,6 +57,19 @@ pub trait Machine: Send {
 
     /// Everything that changed since the last checkpoint; empty when nothing did.
     async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError>;
+
+    /// Whether so much has changed that the next checkpoint should not wait for its time.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Whether the machine needs to know if it has read all there is; asked before every checkpoint.
+    fn asks_for_end(&mut self, _now: Timestamp) -> bool {
+        false
+    }
+
+    /// The answer.
+    fn take_end(&mut self, _at_end: bool) {}
 }
 
 /// Changes to make and records to publish, together or not at all.
@@ -73,6 +89,19 @@ pub enum RoleError {
     Record { source_partition: SourcePartition, offset: i64, reason: String },
     #[error("{0}")]
     Failed(String),
+}
+
+impl RoleError {
+    /// Whether trying again would end the same way, for this partition and no other.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Record { .. }
+                | Self::Decode(_)
+                | Self::State(StateError::Corrupt { .. } | StateError::NewerFormat { .. })
+        )
+    }
 }
 
 impl Checkpoint {

@@ -87,6 +87,12 @@ impl PaneTable {
         Ok(&mut pane.partial.counts)
     }
 
+    /// Whether changed panes should leave memory soon: events of many panes come when history is out of order.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.panes.len() > 2 * KEPT_IN_MEMORY
+    }
+
     /// Writes and publishes every pane that changed, in the order of their keys.
     pub fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<(), RoleError> {
         let mut changed: Vec<&mut Pane> = self.panes.values_mut().filter(|pane| pane.changed).collect();

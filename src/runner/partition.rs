@@ -89,6 +89,19 @@ impl OpenPartition {
         Ok(())
     }
 
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.machine.is_full()
+    }
+
+    pub fn asks_for_end(&mut self, now: Timestamp) -> bool {
+        self.machine.asks_for_end(now)
+    }
+
+    pub fn take_end(&mut self, at_end: bool) {
+        self.machine.take_end(at_end);
+    }
+
     /// Writes everything that changed in one atomic batch and returns the records to publish now.
     pub async fn checkpoint(&mut self, now: Timestamp) -> Result<Vec<Outgoing>, RoleError> {
         let Checkpoint { mut writes, outgoing } = self.machine.checkpoint(now).await?;

@@ -26,6 +26,11 @@ pub trait Member: Send {
 
     /// The number of partitions of `topic`.
     async fn partitions(&mut self, topic: &str) -> Result<i32, BusError>;
+
+    /// Whether nothing is left to read at `next_offset` (None = the beginning); false also when the bus does not answer.
+    async fn is_at_end(&mut self, _source: &SourcePartition, _next_offset: Option<i64>) -> bool {
+        true
+    }
 }
 
 #[async_trait]
@@ -66,6 +71,10 @@ impl Member for Consumer {
 
     async fn partitions(&mut self, topic: &str) -> Result<i32, BusError> {
         Self::partitions(self, topic)
+    }
+
+    async fn is_at_end(&mut self, source: &SourcePartition, next_offset: Option<i64>) -> bool {
+        Self::is_at_end(self, source, next_offset)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Running<'a> {
     partitions: BTreeMap<SourcePartition, OpenPartition>,
     /// Assigned, but opened by another process since, with the time when that showed.
     fenced: BTreeMap<SourcePartition, Timestamp>,
+    /// Assigned, and not to be gone on with before somebody has mended them, with the reasons.
+    stopped: BTreeMap<SourcePartition, String>,
     checkpointed: Timestamp,
 }
 
@@ -49,7 +51,15 @@ impl<'a> Running<'a> {
     #[must_use]
     pub fn new(role: &'a dyn Role, settings: &'a RunnerSettings, member: Box<dyn Member>) -> Self {
         let checkpointed = settings.clock.now();
-        Self { role, settings, member, partitions: BTreeMap::new(), fenced: BTreeMap::new(), checkpointed }
+        Self {
+            role,
+            settings,
+            member,
+            partitions: BTreeMap::new(),
+            fenced: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            checkpointed,
+        }
     }
 
     /// Goes on until the shutdown token is cancelled, then makes a last checkpoint.
@@ -69,12 +79,13 @@ impl<'a> Running<'a> {
             Polled::Revoked(sources) => {
                 self.release(&sources).await?;
                 self.fenced.clear();
+                self.stopped.clear();
                 self.member.unassign().await?;
             }
             Polled::Idle => {}
         }
         let now = self.settings.clock.now();
-        if now.since(self.checkpointed) >= self.settings.checkpoint {
+        if self.is_checkpoint_due(now) {
             self.checkpoint(now).await?;
         }
         match self.fenced.iter().find(|(_, since)| now.since(**since) >= UNSETTLED) {
@@ -83,41 +94,74 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// When its time has come, when memory fills up, and when the wall clock was set back: nobody knows then how long it
+    /// has been.
+    fn is_checkpoint_due(&self, now: Timestamp) -> bool {
+        let elapsed = now.since(self.checkpointed);
+        elapsed >= self.settings.checkpoint
+            || elapsed < Span::ZERO
+            || self.partitions.values().any(OpenPartition::is_full)
+    }
+
     async fn apply(&mut self, batches: Vec<(SourcePartition, Records)>) -> Result<(), RunError> {
         let now = self.settings.clock.now();
+        let stopped = self.stopped.len();
         for (source, records) in batches {
             let Some(partition) = self.partitions.get_mut(&source) else { continue };
             match partition.apply(&records, now).await {
                 Err(RoleError::State(StateError::Fenced { path })) => self.let_go(&source, &path),
+                Err(error) if error.is_permanent() => self.stop(&source, &error),
                 applied => applied?,
             }
         }
+        if self.stopped.len() > stopped {
+            self.read_on().await?;
+        }
         Ok(())
+    }
+
+    /// Goes on with the partitions that are not stopped.
+    async fn read_on(&mut self) -> Result<(), RunError> {
+        let offsets: Vec<_> =
+            self.partitions.iter().map(|(source, partition)| (source.clone(), partition.next_offset())).collect();
+        Ok(self.member.assign(&offsets).await?)
     }
 
     async fn open(&mut self, sources: Vec<SourcePartition>) -> Result<(), RunError> {
         let mut offsets = Vec::new();
         for source in sources {
             let partitions = self.member.partitions(&source.topic).await?;
-            let store = self.settings.state.open(self.role.name(), &source).await.map_err(RoleError::from)?;
-            match OpenPartition::open(self.role, source.clone(), partitions, store).await {
+            match self.open_one(&source, partitions).await {
                 Ok(partition) => {
                     offsets.push((source.clone(), partition.next_offset()));
                     self.partitions.insert(source, partition);
                 }
                 Err(RoleError::State(StateError::Fenced { path })) => self.let_go(&source, &path),
+                Err(error) if error.is_permanent() => self.stop(&source, &error),
                 Err(error) => return Err(error.into()),
             }
         }
         tracing::info!(role = self.role.name(), partitions = ?offsets, "reading");
         self.member.assign(&offsets).await?;
-        self.settings.telemetry.report(self.role.name(), Health::Ready);
+        if self.stopped.is_empty() {
+            self.settings.telemetry.report(self.role.name(), Health::Ready);
+        }
         self.checkpoint(self.settings.clock.now()).await
+    }
+
+    async fn open_one(&self, source: &SourcePartition, partitions: i32) -> Result<OpenPartition, RoleError> {
+        let store = self.settings.state.open(self.role.name(), source).await?;
+        OpenPartition::open(self.role, source.clone(), partitions, store).await
     }
 
     /// Makes every partition durable, publishes their outboxes, then tells the group how far this got.
     async fn checkpoint(&mut self, now: Timestamp) -> Result<(), RunError> {
         self.checkpointed = now;
+        for (source, partition) in &mut self.partitions {
+            if partition.asks_for_end(now) {
+                partition.take_end(self.member.is_at_end(source, partition.next_offset()).await);
+            }
+        }
         let outgoing = self.write(now).await?;
         if !outgoing.is_empty() {
             self.settings.producer.publish(outgoing).await?;
@@ -164,6 +208,17 @@ impl<'a> Running<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Stops a partition that cannot go on, and says so until it is assigned anew; the others go on. Nothing of it is lost:
+    /// its state is as of its last checkpoint, and its offset with it.
+    fn stop(&mut self, source: &SourcePartition, error: &RoleError) {
+        let reason = format!("{source} is stopped, others go on: {error}; restart plimsoll when that is mended");
+        tracing::error!(role = self.role.name(), "{reason}");
+        self.partitions.remove(source);
+        self.stopped.insert(source.clone(), reason);
+        let reasons: Vec<&str> = self.stopped.values().map(String::as_str).collect();
+        self.settings.telemetry.report(self.role.name(), Health::Blocked(reasons.join("; ")));
     }
 
     /// Stops using a partition whose state another process has opened: nothing of it can be written any more.

@@ -122,12 +122,15 @@ impl Store for SlateStore {
         // In key order, so that neighbours share the blocks that are read.
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_unstable_by(|a, b| keys[*a].cmp(&keys[*b]));
-        let reads = stream::iter(order)
-            .map(|index| async move { self.get(&keys[index]).await.map(|value| (index, value)) })
-            .buffer_unordered(CONCURRENT_READS);
+        let db = &self.db;
+        let reads = async {
+            let reads = stream::iter(order)
+                .map(|index| async move { db.get(&keys[index]).await.map(|value| (index, value)) })
+                .buffer_unordered(CONCURRENT_READS);
+            reads.try_collect::<Vec<_>>().await
+        };
         let mut values = vec![None; keys.len()];
-        futures::pin_mut!(reads);
-        while let Some((index, value)) = reads.try_next().await? {
+        for (index, value) in patiently(&self.path, "read", reads).await? {
             values[index] = value;
         }
         Ok(values)

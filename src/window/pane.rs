@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::event::{Population, SourcePartition, key_of};
+use crate::event::{Population, SourcePartition, SourceWatermark, key_of};
 use crate::performance::OutcomeCounts;
 use crate::profile::Profile;
 
@@ -40,20 +40,6 @@ pub enum PaneRecord {
     Partial(PanePartial),
     Watermark(SourceWatermark),
     Raw(RawRows),
-}
-
-/// How far one model's event time has come on one source partition. Follows every partial that it covers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceWatermark {
-    pub model: String,
-    pub source: SourcePartition,
-    /// Partitions of the source's topic, so that evaluate knows whom to wait for.
-    pub partitions: i32,
-    pub watermark: Option<Timestamp>,
-    /// Nothing came for the idle timeout: do not wait for this partition.
-    pub idle: bool,
-    /// Offset of the next record to read.
-    pub next_offset: i64,
 }
 
 /// Decoded predictions of a model that has no anchors yet, as an Arrow IPC stream.

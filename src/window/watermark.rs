@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::pane::SourceWatermark;
 use crate::clock::{Span, Timestamp};
-use crate::event::SourcePartition;
+use crate::event::{SourcePartition, SourceWatermark};
 
 /// One model on one source partition, as ingest sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +54,10 @@ impl PartitionWatermark {
     /// Whether nothing came for `timeout`. The first call starts the time.
     pub fn is_idle(&mut self, now: Timestamp, timeout: Span) -> bool {
         let since = *self.last_seen.get_or_insert(now);
+        if now < since {
+            // The wall clock was set back: the time begins anew.
+            self.last_seen = Some(now);
+        }
         now.since(since) >= timeout
     }
 }
@@ -171,5 +174,14 @@ mod tests {
         assert!(partition.is_idle(Timestamp::from_millis(30_000), timeout));
         partition.observe(Timestamp::from_millis(5), Timestamp::from_millis(31_000));
         assert!(!partition.is_idle(Timestamp::from_millis(60_000), timeout));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_does_not_hold_idleness_off() {
+        let mut partition = PartitionWatermark::default();
+        let timeout = Span::from_secs(30);
+        partition.observe(Timestamp::from_millis(5), Timestamp::from_millis(90_000_000));
+        assert!(!partition.is_idle(Timestamp::from_millis(0), timeout));
+        assert!(partition.is_idle(Timestamp::from_millis(30_000), timeout));
     }
 }

@@ -85,7 +85,7 @@ fn decode_and_count(
 
 fn accept(rows: &PredictionRows<'_>, row: usize) -> Accepted {
     let time = Timestamp::from_millis(rows.time().value(row));
-    Accepted { row, id: IdHash(row as u128), time, offset: 0 }
+    Accepted { row, id: IdHash(row as u128), time, newest: time, offset: 0 }
 }
 
 /// The role's machine as it runs in the service, checkpoints and outbox included, on a store in memory.

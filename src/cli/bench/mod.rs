@@ -6,6 +6,7 @@
 mod bare;
 mod events;
 mod ingest;
+mod join;
 mod memory;
 mod report;
 mod usage;
@@ -16,7 +17,7 @@ use std::process;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::stop_signal;
@@ -40,7 +41,10 @@ const IN_MEMORY: u64 = 200_000;
 /// Publishes synthetic predictions to a topic of its own, then lets a bare consumer and Plimsoll's whole ingest (decoded,
 /// deduplicated, counted, checkpointed every second, its output published) drain it in turns.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Kafka to measure with, as HOST:PORT, or "embedded"
     #[arg(long, value_name = "BROKERS", default_value = "127.0.0.1:9092")]
     brokers: String,
@@ -64,6 +68,12 @@ pub(super) struct BenchArgs {
     format: Format,
 }
 
+/// Other parts than ingest.
+#[derive(Clone, Debug, Subcommand)]
+enum Other {
+    Join(join::JoinArgs),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
@@ -83,6 +93,9 @@ struct Bench {
 }
 
 pub(super) async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    if let Some(Other::Join(args)) = args.other {
+        return join::run(args).await;
+    }
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let embedded = match args.brokers.as_str() {
         "embedded" => Some(EmbeddedBroker::start("127.0.0.1:0".parse()?, folder.path()).await?),

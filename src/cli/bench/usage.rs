@@ -62,6 +62,13 @@ fn cpu_seconds() -> Option<f64> {
     parse(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
+/// The most resident memory that this process has had, in bytes (`VmHWM` of proc(5)'s `status`).
+pub(super) fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
+}
+
 /// Fields 14 and 15 (`utime`, `stime`) of proc(5)'s `stat`; the second field is a name that may hold anything.
 fn parse(stat: &str) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;

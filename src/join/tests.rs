@@ -1,0 +1,183 @@
+//! What the machine keeps, and for how long.
+
+use std::sync::Arc;
+
+use super::JoinRole;
+use crate::bus::{Records, Topics};
+use crate::clock::{Span, Timestamp};
+use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, SourceWatermark, TextTable};
+use crate::model::{Model, ReferenceSource, Task};
+use crate::profile::encode;
+use crate::runner::{Machine, PaneTopic, References, Role};
+use crate::state::{MemoryStore, Store, Write, prefix_end};
+
+const HORIZON: Span = Span::from_days(64);
+
+/// The machine of a partition, and its store.
+struct Join {
+    role: JoinRole,
+    store: Arc<MemoryStore>,
+    machine: Box<dyn Machine>,
+    offset: i64,
+}
+
+impl Join {
+    async fn new() -> Self {
+        let mut model = Model::new("m", Task::Binary, ReferenceSource::First(1));
+        model.label_horizon = HORIZON;
+        let role = JoinRole {
+            models: Arc::new(vec![model]),
+            topics: Topics::named("plimsoll", &["predictions".to_owned()], &["outcomes".to_owned()]),
+            panes: PaneTopic { name: "plimsoll.panes".to_owned(), partitions: 1 },
+            references: References::default(),
+        };
+        let store = Arc::new(MemoryStore::new());
+        let machine = open(&role, &store).await;
+        Self { role, store, machine, offset: 0 }
+    }
+
+    async fn take(&mut self, block: JoinBlock) {
+        let mut records = Records::default();
+        records.push(self.offset, None, None, Some(&encode(&block).unwrap()));
+        self.offset += 1;
+        self.machine.apply(&records, Timestamp::default()).await.unwrap();
+    }
+
+    async fn prediction(&mut self, id: u128, time: Timestamp) {
+        let mut table = TextTable::default();
+        let (version, variant) = (table.place("1"), table.place("default"));
+        let label = Some(table.place("1"));
+        let kind = PackedKind::Prediction { version, variant, segments: Vec::new(), label, score: None };
+        self.row("predictions", id, time, kind, table).await;
+    }
+
+    async fn outcome(&mut self, id: u128, time: Timestamp) {
+        let mut table = TextTable::default();
+        let label = table.place("1");
+        self.row("outcomes", id, time, PackedKind::Outcome { label }, table).await;
+    }
+
+    async fn row(&mut self, topic: &str, id: u128, time: Timestamp, kind: PackedKind, mut table: TextTable) {
+        let model = table.place("m");
+        let row = PackedRow { model, id: IdHash(id), time, offset: self.offset, behind: Span::ZERO, kind };
+        self.take(JoinBlock::new(source(topic), &[row], &table)).await;
+    }
+
+    async fn watermark(&mut self, topic: &str, time: Timestamp, idle: bool) {
+        let mut block = JoinBlock::new(source(topic), &[], &TextTable::default());
+        block.watermarks.push(SourceWatermark {
+            model: "m".to_owned(),
+            source: source(topic),
+            partitions: 1,
+            watermark: Some(time),
+            idle,
+            next_offset: 0,
+        });
+        self.take(block).await;
+    }
+
+    /// Writes, and opens the machine again on what it wrote.
+    async fn restart(&mut self) {
+        let writes = self.machine.checkpoint(Timestamp::default()).await.unwrap().writes;
+        let lives_by_the_wall_clock = |write: &Write| match write {
+            Write::Put { key, ttl, .. } => !key.starts_with(b"pane/") && ttl.is_some(),
+            Write::Delete { .. } => false,
+        };
+        assert!(!writes.iter().any(lives_by_the_wall_clock));
+        self.store.write(writes).await.unwrap();
+        self.machine = open(&self.role, &self.store).await;
+    }
+
+    /// Ids that the store holds, and how many notes of when to forget them.
+    async fn held(&self) -> (Vec<u128>, usize) {
+        let rows = |prefix: &'static [u8]| async { self.store.scan(prefix, &prefix_end(prefix)).await.unwrap() };
+        let id = |key: &[u8]| u128::from_be_bytes(key[key.len() - 16..].try_into().unwrap());
+        (rows(b"entry/").await.iter().map(|(key, _)| id(key)).collect(), rows(b"expiry/").await.len())
+    }
+}
+
+async fn open(role: &JoinRole, store: &Arc<MemoryStore>) -> Box<dyn Machine> {
+    let source = SourcePartition { topic: "plimsoll.joins".to_owned(), partition: 0 };
+    role.open(&source, 1, Arc::clone(store) as Arc<dyn Store>).await.unwrap()
+}
+
+fn source(topic: &str) -> SourcePartition {
+    SourcePartition { topic: topic.to_owned(), partition: 0 }
+}
+
+fn day(day: i64) -> Timestamp {
+    Timestamp::default().plus(Span::from_days(day))
+}
+
+#[tokio::test]
+async fn entries_go_when_event_time_has_passed_their_horizon_and_not_before() {
+    let mut join = Join::new().await;
+    for id in 0..10 {
+        join.prediction(id, day(i64::try_from(id).unwrap())).await;
+    }
+    join.restart().await;
+    assert_eq!(join.held().await.0.len(), 10);
+    for topic in ["predictions", "outcomes"] {
+        join.watermark(topic, day(64), false).await;
+    }
+    join.restart().await;
+    assert_eq!(join.held().await.0.len(), 10, "nothing is beyond the horizon");
+    for topic in ["predictions", "outcomes"] {
+        join.watermark(topic, day(69).plus(Span::from_millis(1)), false).await;
+    }
+    join.restart().await;
+    // A bucket is a day long here, so an entry may live a day longer.
+    assert_eq!(join.held().await, ((5..10).collect(), 5));
+}
+
+#[tokio::test]
+async fn a_source_that_runs_ahead_does_not_make_forget_what_another_still_needs() {
+    let mut join = Join::new().await;
+    join.prediction(1, day(0)).await;
+    join.watermark("predictions", day(300), false).await;
+    join.watermark("outcomes", day(10), false).await;
+    join.restart().await;
+    assert_eq!(join.held().await.0, [1]);
+    join.watermark("outcomes", day(10), true).await;
+    join.restart().await;
+    assert!(join.held().await.0.is_empty(), "an idle source is not waited for");
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_before_every_source_has_told_how_far_it_is() {
+    let mut join = Join::new().await;
+    join.prediction(1, day(0)).await;
+    join.watermark("predictions", day(300), false).await;
+    join.restart().await;
+    assert_eq!(join.held().await.0, [1]);
+}
+
+#[tokio::test]
+async fn an_outcome_that_came_first_waits_as_long_as_its_prediction_counts() {
+    let mut join = Join::new().await;
+    join.outcome(1, day(0)).await;
+    join.outcome(2, day(0)).await;
+    join.restart().await;
+    join.prediction(1, day(20)).await;
+    for topic in ["predictions", "outcomes"] {
+        join.watermark(topic, day(70), false).await;
+    }
+    join.restart().await;
+    assert_eq!(join.held().await, (vec![1], 1));
+    for topic in ["predictions", "outcomes"] {
+        join.watermark(topic, day(90), false).await;
+    }
+    join.restart().await;
+    assert_eq!(join.held().await, (vec![], 0));
+}
+
+#[tokio::test]
+async fn what_comes_beyond_its_horizon_is_not_kept() {
+    let mut join = Join::new().await;
+    for topic in ["predictions", "outcomes"] {
+        join.watermark(topic, day(100), false).await;
+    }
+    join.prediction(1, day(0)).await;
+    join.restart().await;
+    assert_eq!(join.held().await, (vec![], 0));
+}
