@@ -17,8 +17,8 @@ use crate::runner::{Checkpoint, Machine, PaneTable, References, RoleError};
 use crate::state::{Store, Write, prefix_end};
 use crate::window::{PaneCounts, PaneKey};
 
-const HIGH_WATER: &[u8] = b"meta/high_water";
-const PARKED: &[u8] = b"parked/";
+pub(super) const HIGH_WATER: &[u8] = b"meta/high_water";
+pub(super) const PARKED: &[u8] = b"parked/";
 
 pub(super) struct JoinMachine {
     models: BTreeMap<String, Model>,

@@ -4,8 +4,10 @@
 //! (by time, then by place) make a pair, whichever comes first, up to the label horizon; a corrected outcome takes the
 //! old one's count back. Pairs are counted into panes by the prediction's time.
 
+mod audit;
 mod entry;
 mod machine;
+mod rewind;
 
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ use crate::event::SourcePartition;
 use crate::model::Model;
 use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
+
+pub use audit::JoinAudit;
+pub use rewind::rewind;
 
 #[derive(Clone, Debug)]
 pub struct JoinRole {

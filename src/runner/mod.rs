@@ -5,6 +5,7 @@
 //! atomic write of those changes together with the source offset and the outbox, publishes the outbox, and only then
 //! lets the next checkpoint drop it. A crash at any point repeats publications, never counts.
 
+mod audit;
 mod panes;
 mod partition;
 mod references;
@@ -20,8 +21,9 @@ use crate::event::SourcePartition;
 use crate::profile::DecodeError;
 use crate::state::{StateError, Store, Write};
 
+pub use audit::{Audit, Findings, audit, readable, readable_json, unknown_row};
 pub use panes::{PaneTable, PaneTopic};
-pub use partition::{OpenPartition, Outbox};
+pub use partition::{OpenPartition, Outbox, next_offset, stored_offset};
 pub use references::References;
 pub use run::{RunnerSettings, run};
 

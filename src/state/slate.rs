@@ -29,8 +29,8 @@ pub(super) struct SlateStore {
 }
 
 /// The version of how rows are written that this build reads and writes.
-const FORMAT: u32 = 1;
-const FORMAT_KEY: &[u8] = b"meta/format";
+pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT_KEY: &[u8] = b"meta/format";
 
 /// A folder must survive a power cut as a bucket does: without it, files that were renamed into place may be empty.
 pub(super) const FSYNC: bool = true;
@@ -70,11 +70,8 @@ impl SlateStore {
         let Some(value) = self.get(FORMAT_KEY).await? else {
             return self.write(vec![Write::put(FORMAT_KEY, FORMAT.to_string())]).await;
         };
-        let found: Option<u32> = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
-        let Some(found) = found else {
-            let reason = format!("its format version is {:?}", String::from_utf8_lossy(&value));
-            return Err(StateError::Corrupt { path: self.path.clone(), reason });
-        };
+        let corrupt = |reason| StateError::Corrupt { path: self.path.clone(), reason };
+        let found = format_of(&value).map_err(corrupt)?;
         if found > FORMAT {
             return Err(StateError::NewerFormat { path: self.path.clone(), found, known: FORMAT });
         }
@@ -168,6 +165,12 @@ impl Store for SlateStore {
     }
 }
 
+/// The format version that a row holds.
+pub(super) fn format_of(value: &[u8]) -> Result<u32, String> {
+    let found = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    found.ok_or_else(|| format!("its format version is {:?}", String::from_utf8_lossy(value)))
+}
+
 /// Waits for the object store as long as it takes, and says so meanwhile.
 async fn patiently<T>(
     path: &str,
@@ -183,7 +186,7 @@ async fn patiently<T>(
     }
 }
 
-fn state_error(path: &str, action: &'static str, error: &Error) -> StateError {
+pub(super) fn state_error(path: &str, action: &'static str, error: &Error) -> StateError {
     let path = path.to_owned();
     match error.kind() {
         ErrorKind::Closed(CloseReason::Fenced) => StateError::Fenced { path },
