@@ -22,7 +22,7 @@ use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
-use crate::state::{Identity, StateRoot};
+use crate::state::{Identity, StateError, StateRoot};
 use crate::telemetry::{Health, Telemetry};
 
 /// Rows of one SQL answer.
@@ -119,7 +119,11 @@ pub async fn start(
         }
         connected = connect(&app, &settings) => connected?,
     };
-    if let Err(error) = claim(&app, &state, &connected.partitions, clock.as_ref()).await {
+    let claimed = tokio::select! {
+        () = shutdown.cancelled() => Err(AppError::Stopped),
+        claimed = claim(&app, &state, &connected.partitions, clock.as_ref()) => claimed,
+    };
+    if let Err(error) = claimed {
         app.drain().await?;
         return Err(error);
     }
@@ -218,7 +222,20 @@ async fn claim(app: &App, state: &StateRoot, partitions: &Partitions, clock: &dy
         prefix: app.bus.prefix.clone(),
         partitions: counts.into_iter().map(|(topic, count)| (topic.clone(), count)).collect(),
     };
-    let deployment = state.claim(&identity, clock.now()).await?;
+    let mut pause = BACKOFF.0;
+    let deployment = loop {
+        match state.claim(&identity, clock.now()).await {
+            Ok(deployment) => break deployment,
+            Err(error @ StateError::Storage { .. }) => {
+                tracing::warn!(%error, "the state cannot be used yet, trying again");
+                app.telemetry.report("state", Health::Blocked(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    };
+    app.telemetry.report("state", Health::Ready);
     tracing::info!(place = state.place(), deployment = deployment.deployment, "state is this deployment's");
     Ok(())
 }
@@ -261,13 +278,16 @@ fn follow_references(
     mut tail: Tail,
 ) -> Result<(), AppError> {
     let (references, view, models) = (references.clone(), app.view.clone(), settings.models.clone());
-    let stop = app.followers.token();
+    let (stop, telemetry) = (app.followers.token(), app.telemetry.clone());
     let mut take = move |timeout: Duration| -> Result<bool, BusError> {
         for (_, records) in tail.poll(100, timeout)? {
             for payload in records.iter().filter_map(|record| record.payload) {
                 match decode::<Reference>(payload) {
                     Ok(reference) => references.set(reference),
-                    Err(error) => tracing::error!(%error, "a reference on the topic cannot be read"),
+                    Err(error) => {
+                        tracing::error!(%error, "a reference on the topic cannot be read");
+                        telemetry.report("references", Health::Blocked(error.to_string()));
+                    }
                 }
             }
             view.update(|view| view.set_models(model_rows(&models, &references)));

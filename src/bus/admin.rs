@@ -118,9 +118,11 @@ impl Admin {
     /// How many members `group` has now; those that died count until their session is over.
     pub async fn members(&self, group: &str) -> Result<usize, BusError> {
         let (client, name) = (Arc::clone(&self.client), group.to_owned());
-        let answer = self.blocking(move || client.inner().fetch_group_list(Some(&name), ANSWER)).await?;
-        let list = answer.map_err(|error| self.link.unreachable(&error))?;
-        Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
+        let members = move || -> KafkaResult<usize> {
+            let list = client.inner().fetch_group_list(Some(&name), ANSWER)?;
+            Ok(list.groups().iter().filter(|found| found.name() == name).map(|found| found.members().len()).sum())
+        };
+        self.blocking(members).await?.map_err(|error| self.link.unreachable(&error))
     }
 
     /// Deletes topics and consumer groups; those that are not there are left out.

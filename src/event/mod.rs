@@ -3,6 +3,7 @@
 mod accounting;
 mod alert;
 mod dead_letter;
+mod format;
 mod join_row;
 mod report;
 mod retraining;
@@ -13,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub use accounting::Accounting;
 pub use alert::{Alert, AlertState, Fingerprint, Severity};
 pub use dead_letter::{DeadLetter, Reason};
+pub use format::{FormatError, from_json, to_json};
 pub use join_row::{JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{
     DetectionRow, DriftRow, FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict,

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 use crate::bus::{Outgoing, Records};
 use crate::clock::Timestamp;
-use crate::event::SourcePartition;
+use crate::event::{FormatError, SourcePartition};
 use crate::profile::DecodeError;
 use crate::state::{StateError, Store, Write};
 
@@ -67,6 +67,8 @@ pub enum RoleError {
     State(#[from] StateError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Format(#[from] FormatError),
     #[error("record {offset} of {source_partition} is not one of plimsoll's: {reason}")]
     Record { source_partition: SourcePartition, offset: i64, reason: String },
     #[error("{0}")]

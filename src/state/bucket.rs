@@ -7,19 +7,28 @@ use slatedb::object_store::aws::{AmazonS3, AmazonS3Builder};
 
 use super::profile::Profile;
 
-/// Environment variables in the standard order: the environment itself, then the profile that it names. What neither
-/// has (a role of the machine or the container) is found out by the client at its first request.
-pub(super) fn open(bucket: &str) -> Result<AmazonS3, String> {
-    let environment: BTreeMap<String, String> = std::env::vars_os()
+/// Opens a bucket as the environment says: its own `AWS_…` variables, then the profile that it names. What neither has
+/// (a role of the machine or the container) is found out by the client at its first request.
+pub(super) fn open(bucket: &str, environment: &BTreeMap<String, String>) -> Result<AmazonS3, String> {
+    builder(environment)?.with_bucket_name(bucket).build().map_err(|error| error.to_string())
+}
+
+/// The variables of this process that say how to reach a bucket.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("AWS_") || name == "HOME")
-        .collect();
-    builder(&environment)?.with_bucket_name(bucket).build().map_err(|error| error.to_string())
+        .collect()
 }
 
 fn builder(environment: &BTreeMap<String, String>) -> Result<AmazonS3Builder, String> {
     let set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    let mut builder = AmazonS3Builder::from_env();
+    let mut builder = AmazonS3Builder::new();
+    for (name, value) in environment.iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty()) {
+        if let Ok(key) = name.to_lowercase().parse() {
+            builder = builder.with_config(key, value);
+        }
+    }
     let profile = read_profile(environment)?;
     let has_credentials = ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"].iter().any(|name| set(name).is_some());
     if !has_credentials && let Some((id, secret)) = profile.keys()? {
@@ -103,8 +112,7 @@ mod tests {
     fn keys_of_the_environment_win_over_the_default_profile() {
         let (_home, mut environment) = files("[default]\naws_access_key_id = A\naws_secret_access_key = S\n", "");
         environment.insert("AWS_ACCESS_KEY_ID".into(), "E".into());
-        // The process's own environment has no such key, so that none is set here.
-        assert_eq!(value(&builder(&environment).unwrap(), AmazonS3ConfigKey::AccessKeyId), None);
+        assert_eq!(value(&builder(&environment).unwrap(), AmazonS3ConfigKey::AccessKeyId).as_deref(), Some("E"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where state lives: a folder or a bucket, and the databases of the partitions in it.
 
+use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -44,9 +45,14 @@ const CACHE_SHARDS: usize = 4;
 impl StateRoot {
     /// Creates the folder if there is none; a bucket must exist.
     pub fn open(settings: &StateSettings) -> Result<Self, StateError> {
+        Self::open_with(settings, &bucket::environment())
+    }
+
+    /// The same, with the environment variables by which a bucket is reached.
+    pub fn open_with(settings: &StateSettings, environment: &BTreeMap<String, String>) -> Result<Self, StateError> {
         let cache = FoyerCacheOptions { max_capacity: settings.cache, shards: CACHE_SHARDS };
         let cache = Arc::new(FoyerCache::new_with_opts(cache));
-        let (objects, prefix) = resolve(&settings.url)?;
+        let (objects, prefix) = resolve(&settings.url, environment)?;
         let on_folder = settings.url.starts_with(FOLDER);
         Ok(Self { objects, prefix, url: settings.url.clone(), cache, settings: slate::settings(on_folder) })
     }
@@ -84,7 +90,7 @@ impl std::fmt::Debug for StateRoot {
     }
 }
 
-fn resolve(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
+fn resolve(url: &str, environment: &BTreeMap<String, String>) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
     let unusable = |reason: String| StateError::Url { url: url.to_owned(), reason };
     if let Some(path) = url.strip_prefix(FOLDER) {
         let objects = open_folder(path).map_err(unusable)?;
@@ -95,7 +101,7 @@ fn resolve(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
         if bucket.is_empty() {
             return Err(unusable("it names no bucket".to_owned()));
         }
-        let objects = bucket::open(bucket).map_err(unusable)?;
+        let objects = bucket::open(bucket, environment).map_err(unusable)?;
         return Ok((Arc::new(objects), Path::from(prefix)));
     }
     Err(unusable("it begins with neither file:// nor s3://".to_owned()))

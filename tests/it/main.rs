@@ -27,5 +27,6 @@ mod pipeline;
 mod references;
 mod small;
 mod smtp;
+mod state;
 mod support;
 mod tasks;
