@@ -33,22 +33,20 @@ impl StateRoot {
     /// Every partition of every role that has state, or that a note says has some.
     pub async fn partitions(&self) -> Result<Vec<StatePartition>, StateError> {
         let mut found = BTreeSet::new();
+        // A folder keeps the empty folders of what was deleted, a bucket does not.
         for base in [self.prefix.clone(), self.prefix.clone().join(NOTES)] {
             for role in self.folders(&base).await? {
                 let folder = base.clone().join(role.as_str());
                 let mut names = self.folders(&folder).await?;
                 names.extend(self.files(&folder).await?);
                 for source in names.iter().filter_map(|name| source_of(name)) {
-                    found.insert(StatePartition { role: role.clone(), source });
+                    if self.has_state(&role, &source).await? {
+                        found.insert(StatePartition { role: role.clone(), source });
+                    }
                 }
             }
         }
         Ok(found.into_iter().collect())
-    }
-
-    /// Roles that have state.
-    pub(super) async fn roles(&self) -> Result<Vec<String>, StateError> {
-        self.folders(&self.prefix).await
     }
 
     pub async fn size(&self, partition: &StatePartition) -> Result<StateSize, StateError> {
@@ -87,13 +85,7 @@ impl StateRoot {
         if !self.files(&path.clone().join("manifest")).await?.is_empty() {
             return Ok(());
         }
-        let is_noted = match self.objects.head(&self.note(role, source)).await {
-            Ok(_) => true,
-            Err(Error::NotFound { .. }) => false,
-            Err(error) => return Err(self.failed("read", &error)),
-        };
-        let has_objects = self.objects.list(Some(&path)).next().await.is_some();
-        let reason = match (is_noted, has_objects) {
+        let reason = match (self.is_noted(role, source).await?, self.has_objects(&path).await?) {
             (_, true) => "its manifests are missing",
             (true, false) => "it was there before and is gone",
             (false, false) => return Ok(()),
@@ -103,14 +95,29 @@ impl StateRoot {
 
     /// Notes that a partition has state.
     pub(super) async fn take_note(&self, role: &str, source: &SourcePartition) -> Result<(), StateError> {
-        let note = self.note(role, source);
-        match self.objects.head(&note).await {
-            Ok(_) => Ok(()),
-            Err(Error::NotFound { .. }) => {
-                let written = self.objects.put(&note, PutPayload::from_static(b"")).await;
-                written.map(|_| ()).map_err(|error| self.failed("written", &error))
-            }
+        if self.is_noted(role, source).await? {
+            return Ok(());
+        }
+        let written = self.objects.put(&self.note(role, source), PutPayload::from_static(b"")).await;
+        written.map(|_| ()).map_err(|error| self.failed("written", &error))
+    }
+
+    async fn has_state(&self, role: &str, source: &SourcePartition) -> Result<bool, StateError> {
+        Ok(self.is_noted(role, source).await? || self.has_objects(&self.path(role, source)).await?)
+    }
+
+    async fn is_noted(&self, role: &str, source: &SourcePartition) -> Result<bool, StateError> {
+        match self.objects.head(&self.note(role, source)).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failed("read", &error)),
+        }
+    }
+
+    async fn has_objects(&self, path: &Path) -> Result<bool, StateError> {
+        match self.objects.list(Some(path)).next().await {
+            Some(Err(error)) => Err(self.failed("listed", &error)),
+            found => Ok(found.is_some()),
         }
     }
 

@@ -52,7 +52,7 @@ impl StateRoot {
         if let Some(known) = self.deployment().await? {
             return self.compare(known, identity);
         }
-        if !self.roles().await?.is_empty() {
+        if !self.partitions().await?.is_empty() {
             // Another process may have claimed it since.
             return match self.deployment().await? {
                 Some(known) => self.compare(known, identity),
