@@ -131,7 +131,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 ExitCode::from(USAGE)
             }));
         }
-        Command::ReplayFrom(args) => return runtime.block_on(replay_from::run(args, &load()?)),
+        Command::ReplayFrom(args) => return runtime.block_on(replay_from::run(&args, &load()?)),
         Command::State(command) => return runtime.block_on(state::run(command, &load()?)),
         Command::Up(args) => runtime.block_on(up::run(args, load()?))?,
         Command::Demo(args) => runtime.block_on(demo::run(args, &environment, &overrides))?,

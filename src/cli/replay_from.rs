@@ -16,15 +16,17 @@ use crate::{ingest, join};
 const INGEST: &str = "ingest";
 const JOIN: &str = "join";
 
-/// Backwards, events from there on are counted again in place of what they counted before: windows come out the same,
-/// unless the configuration reads the events otherwise now. Reading begins earlier than asked where a pane holds events
-/// from both sides, so that every pane is counted whole; it is refused where Kafka has deleted those events. The books
-/// (`accounting`) begin anew at that offset, dead letters are written again, and a repeat that comes within `dedup` after
-/// it, of an event before it, counts as an event.
-///
-/// Forwards, the records in between are left out, and everything counted stays.
+const MEANING: &str = "\
+Backwards, events from there on are counted again in place of what they counted before: windows come out the same, unless \
+the configuration reads the events otherwise now. Reading begins earlier than asked where a pane holds events from both \
+sides, so that every pane is counted whole; it is refused where Kafka has deleted those events. The books (accounting) \
+begin anew at that offset, dead letters are written again, and a repeat that comes within `dedup` after it, of an event \
+before it, counts as an event.
+
+Forwards, the records in between are left out, and everything counted stays.";
+
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = MEANING)]
 pub(super) struct ReplayFromArgs {
     /// Offset of the first record to read, per partition
     #[arg(long, value_name = "N", required_unless_present = "time", conflicts_with = "time")]
@@ -48,7 +50,7 @@ struct Move {
     start: i64,
 }
 
-pub(super) async fn run(args: ReplayFromArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &ReplayFromArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let role = args.selection.role.as_deref().unwrap_or(INGEST);
     if role != INGEST {
         bail!("only ingest reads the users' topics: to let {role} work anew, plimsoll state reset --role {role}");
@@ -57,7 +59,7 @@ pub(super) async fn run(args: ReplayFromArgs, settings: &Settings) -> anyhow::Re
     let selection = Selection { role: Some(INGEST.to_owned()), ..args.selection.clone() };
     let partitions = selection.of(&root).await?;
     let broker = refuse_while_owned(settings).await?;
-    let done = move_all(&args, settings, &root, &broker, partitions).await;
+    let done = move_all(args, settings, &root, &broker, partitions).await;
     broker.close().await;
     done
 }

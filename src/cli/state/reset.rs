@@ -12,14 +12,16 @@ use crate::model::ReferenceSource;
 use crate::settings::Settings;
 use crate::state::{StatePartition, StateRoot};
 
-/// Without a selection everything that follows from the users' topics goes: all state, and the topics of joins, panes
-/// and windows. The next start counts as if the deployment had never run, from what the users' topics still hold.
-/// Their events, references, alerts, retraining requests and dead letters stay.
-///
-/// With a selection only that state goes, and its role reads its topics again from their beginning. What it counts
-/// again replaces what it had counted: panes are cumulative per source partition, and join knows its ids.
+const MEANING: &str = "\
+Without a selection everything that follows from the users' topics goes: all state, and the topics of joins, panes and \
+windows. The next start counts as if the deployment had never run, from what the users' topics still hold. Their events, \
+references, alerts, retraining requests and dead letters stay.
+
+With a selection only that state goes, and its role reads its topics again from their beginning. What it counts again \
+replaces what it had counted: panes are cumulative per source partition, and join knows its ids.";
+
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = MEANING)]
 pub(super) struct ResetArgs {
     #[command(flatten)]
     selection: Selection,
