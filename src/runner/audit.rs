@@ -57,7 +57,7 @@ fn kind_of(
     value: &[u8],
     next_offset: &mut Option<i64>,
 ) -> Result<&'static str, String> {
-    if key == b"meta/format" {
+    if key == b"meta/format" || key.starts_with(b"meta/write/") {
         return Ok("meta");
     }
     if key == NEXT_OFFSET {

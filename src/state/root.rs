@@ -53,6 +53,7 @@ impl StateRoot {
         let cache = FoyerCacheOptions { max_capacity: settings.cache, shards: CACHE_SHARDS };
         let cache = Arc::new(FoyerCache::new_with_opts(cache));
         let (objects, prefix) = resolve(&settings.url, environment)?;
+        let objects: Arc<dyn ObjectStore> = Arc::new(Watched::unwatched(objects));
         let on_folder = settings.url.starts_with(FOLDER);
         Ok(Self { objects, prefix, url: settings.url.clone(), cache, settings: slate::settings(on_folder) })
     }

@@ -1,4 +1,7 @@
 //! An object store whose troubles are seen: SlateDB asks again for as long as it takes, and says nothing meanwhile.
+//!
+//! Asking again cannot mend an object that was cut short. A read beyond its end is told as a missing object, which SlateDB
+//! takes for damage.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +14,8 @@ use futures::stream::BoxStream;
 use prometheus::IntCounterVec;
 use slatedb::object_store::path::Path;
 use slatedb::object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 use crate::telemetry::{Health, Telemetry};
@@ -22,11 +25,20 @@ const PART: &str = "state";
 const READ: &str = "read";
 const WRITE: &str = "write";
 
-/// Passes everything on and reports what fails.
+/// Passes everything on and reports what fails, if anybody watches.
 #[derive(Debug)]
 pub(super) struct Watched {
     inner: Arc<dyn ObjectStore>,
-    watch: Watch,
+    watch: Option<Watch>,
+}
+
+/// A read begins behind the end of its object.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} was cut short: it ends at byte {size}, before byte {wanted}")]
+struct CutShort {
+    path: String,
+    size: u64,
+    wanted: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +65,33 @@ impl Watched {
             }
         }
         let watch = Watch { place: place.to_owned(), telemetry: telemetry.clone(), failures, failing: Arc::default() };
-        Self { inner, watch }
+        Self { inner, watch: Some(watch) }
+    }
+
+    pub(super) fn unwatched(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, watch: None }
+    }
+
+    fn see<T>(&self, operation: &'static str, outcome: Result<T>) -> Result<T> {
+        match &self.watch {
+            Some(watch) => watch.see(operation, outcome),
+            None => outcome,
+        }
+    }
+
+    /// Tells a read behind the end of its object from one that may yet succeed.
+    async fn explain(&self, location: &Path, wanted: u64, error: Error) -> Error {
+        if !is_trouble(&error) {
+            return error;
+        }
+        match self.inner.head(location).await {
+            Ok(found) if found.size <= wanted => {
+                let path = location.to_string();
+                let cut = CutShort { path: path.clone(), size: found.size, wanted };
+                Error::NotFound { path, source: Box::new(cut) }
+            }
+            _ => error,
+        }
     }
 }
 
@@ -119,7 +157,7 @@ impl fmt::Display for Watched {
 #[async_trait]
 impl ObjectStore for Watched {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.watch.see(WRITE, self.inner.put_opts(location, payload, options).await)
+        self.see(WRITE, self.inner.put_opts(location, payload, options).await)
     }
 
     async fn put_multipart_opts(
@@ -127,15 +165,31 @@ impl ObjectStore for Watched {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.watch.see(WRITE, self.inner.put_multipart_opts(location, options).await)
+        self.see(WRITE, self.inner.put_multipart_opts(location, options).await)
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.watch.see(READ, self.inner.get_opts(location, options).await)
+        let wanted = match &options.range {
+            Some(GetRange::Bounded(range)) => Some(range.start),
+            Some(GetRange::Offset(start)) => Some(*start),
+            // The last bytes of an object that has none.
+            Some(GetRange::Suffix(_)) => Some(0),
+            None => None,
+        };
+        let outcome = match (self.inner.get_opts(location, options).await, wanted) {
+            (Err(error), Some(wanted)) => Err(self.explain(location, wanted, error).await),
+            (outcome, _) => outcome,
+        };
+        self.see(READ, outcome)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.watch.see(READ, self.inner.get_ranges(location, ranges).await)
+        let wanted = ranges.iter().map(|range| range.start).max().unwrap_or_default();
+        let outcome = match self.inner.get_ranges(location, ranges).await {
+            Err(error) => Err(self.explain(location, wanted, error).await),
+            found => found,
+        };
+        self.see(READ, outcome)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -151,21 +205,20 @@ impl ObjectStore for Watched {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.watch.see(READ, self.inner.list_with_delimiter(prefix).await)
+        self.see(READ, self.inner.list_with_delimiter(prefix).await)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.watch.see(WRITE, self.inner.copy_opts(from, to, options).await)
+        self.see(WRITE, self.inner.copy_opts(from, to, options).await)
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.watch.see(WRITE, self.inner.rename_opts(from, to, options).await)
+        self.see(WRITE, self.inner.rename_opts(from, to, options).await)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use slatedb::object_store::ObjectStoreExt;
     use slatedb::object_store::local::LocalFileSystem;
 
     use super::*;

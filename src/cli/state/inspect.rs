@@ -12,7 +12,7 @@ use crate::runner::Findings;
 use crate::state::{Deployment, StateError, StatePartition, StateRoot, StateSize};
 
 #[derive(Debug, Args)]
-pub(super) struct InspectArgs {
+pub(in crate::cli) struct InspectArgs {
     #[command(flatten)]
     selection: Selection,
     /// How the answer is written

@@ -22,7 +22,7 @@ replaces what it had counted: panes are cumulative per source partition, and joi
 
 #[derive(Debug, Args)]
 #[command(after_help = MEANING)]
-pub(super) struct ResetArgs {
+pub(in crate::cli) struct ResetArgs {
     #[command(flatten)]
     selection: Selection,
     /// Do not ask

@@ -9,7 +9,7 @@ use crate::cli::answer;
 use crate::state::StateRoot;
 
 #[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
+pub(in crate::cli) struct VerifyArgs {
     #[command(flatten)]
     selection: Selection,
 }

@@ -86,7 +86,7 @@ async fn a_damaged_file_is_refused_or_does_no_harm() {
     let intact = read(&whole).await.unwrap();
     assert_eq!(intact, (Some(ROWS[1] - 1), (0..ROWS[1]).collect()));
     let whole = state().await;
-    let mut refused = BTreeSet::new();
+    let (mut refused, mut wrong) = (BTreeSet::new(), Vec::new());
     for file in files(&whole.path().join("join")) {
         for kind in DAMAGES {
             let folder = tempfile::tempdir().unwrap();
@@ -94,22 +94,33 @@ async fn a_damaged_file_is_refused_or_does_no_harm() {
             let name = file.strip_prefix(whole.path()).unwrap();
             damage(&folder.path().join(name), kind);
             let read = tokio::time::timeout(PATIENCE, read(&folder)).await;
-            let read = read.unwrap_or_else(|_| panic!("{}: {kind:?} is waited for", name.display()));
+            let Ok(read) = read else {
+                wrong.push(format!("{}: {kind:?} is waited for", name.display()));
+                continue;
+            };
             match read {
                 // The last writes may be gone together with their offset: they are read again from Kafka.
                 Ok((Some(offset), rows)) => {
-                    assert_eq!(rows, (0..=offset).collect(), "{}: {kind:?} leaves a hole", name.display());
-                    let is_lost = offset < ROWS[1] - 1;
-                    assert!(!is_lost || matches!(kind, Damage::Delete), "{}: {kind:?} loses rows", name.display());
+                    if rows != (0..=offset).collect() {
+                        wrong.push(format!("{}: {kind:?} leaves a hole", name.display()));
+                    }
+                    if offset < ROWS[1] - 1 && !matches!(kind, Damage::Delete | Damage::Empty) {
+                        wrong.push(format!("{}: {kind:?} goes back to offset {offset}", name.display()));
+                    }
                 }
-                Ok((None, rows)) => panic!("{}: {kind:?} starts from zero with {} rows", name.display(), rows.len()),
+                Ok((None, rows)) => {
+                    wrong.push(format!("{}: {kind:?} starts from zero with {} rows", name.display(), rows.len()));
+                }
                 Err(StateError::Corrupt { reason, .. }) => {
                     refused.insert(format!("{}: {kind:?}: {reason}", name.display()));
                 }
-                Err(error) => panic!("{}: {kind:?}: {error}", name.display()),
+                // Without its newest manifest a database looks as if somebody had taken it over since.
+                Err(StateError::Fenced { .. }) if matches!(kind, Damage::Delete) => {}
+                Err(error) => wrong.push(format!("{}: {kind:?}: {error}", name.display())),
             }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     for folder in ["/manifest/", "/wal/", "/compacted/"] {
         let told = refused.iter().filter(|refusal| refusal.contains(folder)).count();
         assert!(told >= DAMAGES.len() - 1, "damage in {folder} is refused: {refused:#?}");
