@@ -125,9 +125,13 @@ impl Admin {
         self.blocking(members).await?.map_err(|error| self.link.unreachable(&error))
     }
 
-    /// Deletes topics and consumer groups; those that are not there are left out.
+    /// Deletes topics and consumer groups; those that are not there are left out. Not on the embedded broker, which
+    /// deletes every topic when it is told to delete one.
     pub async fn delete(&self, topics: &[String], groups: &[String]) -> Result<(), BusError> {
         let failed = |reason: String| BusError::Delete { reason };
+        if client::is_embedded(&self.settings) {
+            return Err(failed("the embedded broker would delete all of them".to_owned()));
+        }
         let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         let deleted = match topics.as_slice() {

@@ -3,10 +3,10 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{Selection, refuse_while_owned};
+use super::{Broker, Selection, refuse_while_owned};
 use crate::bus::Topics;
 use crate::model::ReferenceSource;
 use crate::settings::Settings;
@@ -39,7 +39,7 @@ pub(super) async fn run(args: &ResetArgs, root: &StateRoot, settings: &Settings)
     let names: Vec<String> = partitions.iter().map(|state| format!("{} {}", state.role, state.source)).collect();
     println!("state at {}: {} partitions will be deleted: {}", root.place(), names.len(), names.join(", "));
     if !topics.is_empty() {
-        println!("topics at {} will be deleted: {}", settings.bus.bootstrap(), topics.join(", "));
+        println!("so will what stands on the topics {}", topics.join(", "));
     }
     if !args.yes && !confirmed("Delete them?")? {
         println!("nothing was deleted");
@@ -51,7 +51,7 @@ pub(super) async fn run(args: &ResetArgs, root: &StateRoot, settings: &Settings)
     } else {
         Vec::new()
     };
-    let deleted = broker.admin.delete(&topics, &groups).await;
+    let deleted = delete_topics(&broker, &topics, &groups, settings).await;
     broker.close().await;
     deleted?;
     delete(root, &partitions).await?;
@@ -60,6 +60,25 @@ pub(super) async fn run(args: &ResetArgs, root: &StateRoot, settings: &Settings)
     }
     println!("deleted; the next start counts anew");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The embedded broker deletes all topics when it is told to delete one. There the windows are taken back key by key;
+/// joins and panes may stay, since nothing is ever missing from the users' topics and what is counted again replaces them.
+async fn delete_topics(
+    broker: &Broker,
+    topics: &[String],
+    groups: &[String],
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    if !broker.is_embedded() {
+        return Ok(broker.admin.delete(topics, groups).await?);
+    }
+    let windows = Topics::new(&broker.bus).windows;
+    if !topics.contains(&windows) {
+        return Ok(());
+    }
+    refuse_references_of_the_stream(settings).context("on the embedded broker, delete its data folder instead")?;
+    broker.take_back(&windows).await
 }
 
 async fn delete(root: &StateRoot, partitions: &[StatePartition]) -> anyhow::Result<()> {
