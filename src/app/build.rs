@@ -22,7 +22,7 @@ use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
-use crate::state::StateRoot;
+use crate::state::{Identity, StateError, StateRoot};
 use crate::telemetry::{Health, Telemetry};
 
 /// Rows of one SQL answer.
@@ -44,6 +44,7 @@ struct Connected {
 struct Partitions {
     panes: i32,
     joins: i32,
+    cluster: Option<String>,
 }
 
 /// Starts the parts; returns when all of them have been started, which waits for the broker as long as it takes.
@@ -65,7 +66,7 @@ pub async fn start(
     checks.validate().await?;
     let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
     let references = read_references(&settings, ready).await?;
-    let state = Arc::new(StateRoot::open(&settings.state)?);
+    let state = Arc::new(StateRoot::open(&settings.state)?.watched_by(&telemetry));
 
     let topics = Topics::new(&settings.bus);
     let view = ViewHandle::new(View::new(model_rows(&models, &references), ViewLimits::default()));
@@ -118,6 +119,14 @@ pub async fn start(
         }
         connected = connect(&app, &settings) => connected?,
     };
+    let claimed = tokio::select! {
+        () = shutdown.cancelled() => Err(AppError::Stopped),
+        claimed = claim(&app, &state, &connected.partitions, clock.as_ref()) => claimed,
+    };
+    if let Err(error) = claimed {
+        app.drain().await?;
+        return Err(error);
+    }
     if let Some(tail) = connected.view {
         follow_view(&mut app, tail)?;
         follow_lag(&app);
@@ -201,7 +210,34 @@ async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, Bus
     let references = needs_references.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
     let panes = app.admin.partitions(&app.topics.panes).await?;
     let joins = app.admin.partitions(&app.topics.joins).await?;
-    Ok(Connected { view, references, partitions: Partitions { panes, joins } })
+    let cluster = app.admin.cluster_id().await?;
+    Ok(Connected { view, references, partitions: Partitions { panes, joins, cluster } })
+}
+
+/// Refuses state that is not this deployment's, before any of it is opened.
+async fn claim(app: &App, state: &StateRoot, partitions: &Partitions, clock: &dyn Clock) -> Result<(), AppError> {
+    let counts = [(&app.topics.panes, partitions.panes), (&app.topics.joins, partitions.joins)];
+    let identity = Identity {
+        cluster: partitions.cluster.clone(),
+        prefix: app.bus.prefix.clone(),
+        partitions: counts.into_iter().map(|(topic, count)| (topic.clone(), count)).collect(),
+    };
+    let mut pause = BACKOFF.0;
+    let deployment = loop {
+        match state.claim(&identity, clock.now()).await {
+            Ok(deployment) => break deployment,
+            Err(error @ StateError::Storage { .. }) => {
+                tracing::warn!(%error, "the state cannot be used yet, trying again");
+                app.telemetry.report("state", Health::Blocked(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    };
+    app.telemetry.report("state", Health::Ready);
+    tracing::info!(place = state.place(), deployment = deployment.deployment, "state is this deployment's");
+    Ok(())
 }
 
 fn follow_view(app: &mut App, tail: Tail) -> Result<(), AppError> {
@@ -242,13 +278,16 @@ fn follow_references(
     mut tail: Tail,
 ) -> Result<(), AppError> {
     let (references, view, models) = (references.clone(), app.view.clone(), settings.models.clone());
-    let stop = app.followers.token();
+    let (stop, telemetry) = (app.followers.token(), app.telemetry.clone());
     let mut take = move |timeout: Duration| -> Result<bool, BusError> {
         for (_, records) in tail.poll(100, timeout)? {
             for payload in records.iter().filter_map(|record| record.payload) {
                 match decode::<Reference>(payload) {
                     Ok(reference) => references.set(reference),
-                    Err(error) => tracing::error!(%error, "a reference on the topic cannot be read"),
+                    Err(error) => {
+                        tracing::error!(%error, "a reference on the topic cannot be read");
+                        telemetry.report("references", Health::Blocked(error.to_string()));
+                    }
                 }
             }
             view.update(|view| view.set_models(model_rows(&models, &references)));

@@ -12,7 +12,9 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, ANSWER, Link};
-use super::{BusError, BusSettings, Topic};
+use super::{BusError, BusSettings, Topic, Topics};
+use crate::clock::Timestamp;
+use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -59,6 +61,13 @@ impl Admin {
         Ok(())
     }
 
+    /// The id that tells this cluster from all others; none from brokers that tell none.
+    pub async fn cluster_id(&self) -> Result<Option<String>, BusError> {
+        let client = Arc::clone(&self.client);
+        let id = self.blocking(move || client.inner().fetch_cluster_id(ANSWER)).await?;
+        Ok(id.filter(|id| !id.is_empty()))
+    }
+
     pub async fn partitions(&self, topic: &str) -> Result<i32, BusError> {
         let (client, link, topic) = (Arc::clone(&self.client), self.link.clone(), topic.to_owned());
         self.blocking(move || client::partitions(client.inner(), &link, &topic)).await?
@@ -73,6 +82,30 @@ impl Admin {
         ends.map_err(|error| self.link.unreachable(&error))
     }
 
+    /// The offsets of the first record and after the last one.
+    pub async fn ends(&self, source: &SourcePartition) -> Result<(i64, i64), BusError> {
+        let (client, source) = (Arc::clone(&self.client), source.clone());
+        let ends = move || client.inner().fetch_watermarks(&source.topic, source.partition, ANSWER);
+        self.blocking(ends).await?.map_err(|error| self.link.unreachable(&error))
+    }
+
+    /// The first record at or after `time`, as Kafka dates it; none if there is none.
+    pub async fn offset_at(&self, source: &SourcePartition, time: Timestamp) -> Result<Option<i64>, BusError> {
+        let client = self.group(&format!("{}.admin", self.settings.prefix))?;
+        let source = source.clone();
+        let answer = self.blocking(move || {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&source.topic, source.partition, Offset::Offset(time.millis()))?;
+            let found = client.offsets_for_times(list, ANSWER)?;
+            let offset = found.find_partition(&source.topic, source.partition).map(|found| found.offset());
+            KafkaResult::Ok(match offset {
+                Some(Offset::Offset(offset)) => Some(offset),
+                _ => None,
+            })
+        });
+        answer.await?.map_err(|error| self.link.unreachable(&error))
+    }
+
     /// What `group` has committed, per partition.
     pub async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>, BusError> {
         let partitions = self.partitions(topic).await?;
@@ -82,15 +115,34 @@ impl Admin {
         answer.map_err(|error| self.link.unreachable(&error))
     }
 
-    /// Deletes topics and consumer groups; those that are not there are left out.
+    /// How many members `group` has now; those that died count until their session is over.
+    pub async fn members(&self, group: &str) -> Result<usize, BusError> {
+        let (client, name) = (Arc::clone(&self.client), group.to_owned());
+        let members = move || -> KafkaResult<usize> {
+            let list = client.inner().fetch_group_list(Some(&name), ANSWER)?;
+            Ok(list.groups().iter().filter(|found| found.name() == name).map(|found| found.members().len()).sum())
+        };
+        self.blocking(members).await?.map_err(|error| self.link.unreachable(&error))
+    }
+
+    /// Deletes topics and consumer groups; those that are not there are left out. Not on the embedded broker, which
+    /// deletes every topic when it is told to delete one.
     pub async fn delete(&self, topics: &[String], groups: &[String]) -> Result<(), BusError> {
         let failed = |reason: String| BusError::Delete { reason };
+        if client::is_embedded(&self.settings) {
+            return Err(failed("the embedded broker would delete all of them".to_owned()));
+        }
         let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let deleted = self.client.delete_topics(&topics, &options).await.map_err(|error| failed(error.to_string()))?;
+        let deleted = match topics.as_slice() {
+            [] => Vec::new(),
+            some => self.client.delete_topics(some, &options).await.map_err(|error| failed(error.to_string()))?,
+        };
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        let deleted_groups = self.client.delete_groups(&groups, &options).await;
-        let deleted_groups = deleted_groups.map_err(|error| failed(error.to_string()))?;
+        let deleted_groups = match groups.as_slice() {
+            [] => Vec::new(),
+            some => self.client.delete_groups(some, &options).await.map_err(|error| failed(error.to_string()))?,
+        };
         let missing = [RDKafkaErrorCode::UnknownTopicOrPartition, RDKafkaErrorCode::GroupIdNotFound];
         for (name, code) in deleted.into_iter().chain(deleted_groups).filter_map(Result::err) {
             if !missing.contains(&code) {
@@ -177,8 +229,11 @@ impl Admin {
         if partitions >= topic.partitions {
             return Ok(());
         }
+        let topics = Topics::new(&self.settings);
         let remedy = if client::is_embedded(&self.settings) {
             format!("set kafka.partitions to {partitions}, since the embedded broker cannot add any")
+        } else if topic.name == topics.joins || topic.name == topics.panes {
+            format!("set kafka.partitions to {partitions}: records lie where that number puts them")
         } else {
             format!(
                 "kafka-topics --bootstrap-server {} --alter --topic {} --partitions {}",

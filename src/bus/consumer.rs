@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client::{self, ANSWER, Link};
 use super::cursors::{Cursors, Jump, Taken};
+use super::positions::Faults;
 use super::{BusError, BusSettings, Records};
 use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
@@ -34,8 +35,12 @@ pub const FETCHING: [(&str, &str); 6] = [
 /// The embedded broker frees a dead member's partitions only after this.
 const EMBEDDED: [(&str, &str); 2] = [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")];
 
+/// How soon partitions that were added to a topic are seen.
+const REFRESH: (&str, &str) = ("topic.metadata.refresh.interval.ms", "30000");
+
+/// An offset that the topic does not have is an error, never a reason to read from somewhere else.
 const REQUIRED: [(&str, &str); 3] =
-    [("enable.auto.commit", "false"), ("auto.offset.reset", "earliest"), ("partition.assignment.strategy", "range")];
+    [("enable.auto.commit", "false"), ("auto.offset.reset", "error"), ("partition.assignment.strategy", "range")];
 
 /// For a question that can be asked again.
 const QUICK_ANSWER: Duration = Duration::from_secs(1);
@@ -58,6 +63,7 @@ pub struct Consumer {
     group: String,
     topics: Vec<String>,
     embedded: bool,
+    faults: Faults,
     cursors: Cursors,
 }
 
@@ -79,6 +85,7 @@ impl Consumer {
     ) -> Result<Self, BusError> {
         let embedded = client::is_embedded(settings);
         let mut defaults = FETCHING.to_vec();
+        defaults.push(REFRESH);
         if embedded {
             defaults.extend(EMBEDDED);
         }
@@ -93,6 +100,7 @@ impl Consumer {
             group: group.to_owned(),
             topics: topics.to_vec(),
             embedded,
+            faults: Faults::new(telemetry),
             cursors: Cursors::new(embedded),
         };
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
@@ -108,7 +116,7 @@ impl Consumer {
         let mut jumps = Vec::new();
         let taken = self.gather(max, timeout, &mut jumps)?;
         for jump in &jumps {
-            self.warn_of(jump);
+            self.judge(jump)?;
         }
         if taken > 0 {
             self.member().link.up();
@@ -124,14 +132,13 @@ impl Consumer {
 
     /// Answers an [`Polled::Assigned`]: starts reading at these offsets (None = the beginning).
     pub fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError> {
-        let offsets: Vec<_> =
-            offsets.iter().map(|(source, offset)| (source.clone(), self.existing(source, *offset))).collect();
         let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (source, offset) in &offsets {
+        for (source, offset) in offsets {
+            self.check(source, *offset)?;
             let start = offset.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(&source.topic, source.partition, start).map_err(|error| self.failed(&error))?;
         }
-        self.cursors.start(&offsets);
+        self.cursors.start(offsets);
         self.client.assign(&list).map_err(|error| self.failed(&error))
     }
 
@@ -207,54 +214,43 @@ impl Consumer {
         Ok(taken)
     }
 
-    /// Librdkafka goes on by itself after every error but a fatal one.
+    /// Librdkafka goes on by itself after every error but a fatal one, and one that says that the offset is out of
+    /// range: the next assignment tells how.
     fn bear(&self, error: &KafkaError) -> Result<(), BusError> {
-        if let KafkaError::MessageConsumptionFatal(_) = error {
+        if matches!(
+            error,
+            KafkaError::MessageConsumptionFatal(_)
+                | KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
+                )
+        ) {
             return Err(self.failed(error));
         }
         tracing::debug!(group = self.group, %error, "reading goes on after an error");
         Ok(())
     }
 
-    /// The embedded broker answers nothing at all beyond the end of a topic, so that a topic that was made anew would
-    /// be skipped up to the old offset.
-    fn existing(&self, source: &SourcePartition, offset: Option<i64>) -> Option<i64> {
-        let wanted = offset?;
-        if !self.embedded {
-            return offset;
-        }
+    /// Proves that reading can go on at this offset. An answer that does not come is no proof against it: fetching
+    /// fails by itself then.
+    fn check(&self, source: &SourcePartition, offset: Option<i64>) -> Result<(), BusError> {
+        let Some(wanted) = offset else { return Ok(()) };
         match self.client.fetch_watermarks(&source.topic, source.partition, ANSWER) {
-            Ok((_, end)) if end < wanted => {
-                tracing::warn!(
-                    topic = source.topic,
-                    partition = source.partition,
-                    wanted,
-                    end,
-                    "the topic ends before the offset to read from, it must have been made anew: reading from its beginning"
-                );
-                None
+            Ok(ends) => self.faults.check(source, wanted, ends),
+            Err(error) => {
+                tracing::debug!(%source, %error, "where the partition begins and ends is not known");
+                Ok(())
             }
-            _ => offset,
         }
     }
 
     /// Records between the offset that was asked for and the first one may never have been (compaction) or may be
     /// lost (retention): only the start of the log tells.
-    fn warn_of(&self, jump: &Jump) {
-        let Jump { source: SourcePartition { topic, partition }, requested, found } = jump;
+    fn judge(&self, jump: &Jump) -> Result<(), BusError> {
+        let Jump { source, requested, found } = jump;
         if found < requested {
-            tracing::warn!(topic, partition, requested, found, "the topic was made anew: reading from its beginning");
-            return;
+            return self.faults.check(source, *requested, (*found, *found));
         }
-        if self.embedded {
-            return;
-        }
-        match self.client.fetch_watermarks(topic, *partition, ANSWER) {
-            Ok((start, _)) if start > *requested => {
-                tracing::warn!(topic, partition, requested, found, "records were deleted before they were read");
-            }
-            _ => {}
-        }
+        if self.embedded { Ok(()) } else { self.check(source, Some(*requested)) }
     }
 
     fn member(&self) -> &Member {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::BusError;
 
@@ -22,7 +24,9 @@ use super::BusError;
 pub(super) const LARGEST_RECORD: u32 = 5_000_000;
 
 const FILE: &str = "broker.db";
-const CLUSTER: &str = "plimsoll";
+/// Beside the database: the id of the cluster that it is. A data folder made anew is another cluster.
+const CLUSTER_FILE: &str = "cluster.id";
+const FIRST_CLUSTER: &str = "plimsoll";
 const NODE: i32 = 1;
 /// The longest to wait for the broker to accept connections, and for its work to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +46,7 @@ pub struct EmbeddedBroker {
 #[derive(Debug)]
 struct Storage {
     url: Url,
+    cluster: String,
     /// A link to the data folder, where the folder's own path cannot be written in the URL: tansu does not decode
     /// `%20`.
     _link: Option<TempDir>,
@@ -53,8 +58,8 @@ impl EmbeddedBroker {
         let refused = |reason: String| BusError::Embedded { listen: listen.to_string(), reason };
         let address = claim(listen).map_err(refused)?;
         let storage = Storage::open(data).map_err(refused)?;
-        let url = storage.url.clone();
-        let forgotten = tokio::task::spawn_blocking(move || forget_members(&url, address)).await;
+        let (url, cluster) = (storage.url.clone(), storage.cluster.clone());
+        let forgotten = tokio::task::spawn_blocking(move || forget_members(&url, &cluster, address)).await;
         forgotten.map_err(|error| refused(error.to_string()))?.map_err(refused)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
@@ -63,9 +68,9 @@ impl EmbeddedBroker {
             .build()
             .map_err(|error| refused(error.to_string()))?;
         let (failed, mut failure) = tokio::sync::oneshot::channel();
-        let url = storage.url.clone();
+        let (url, cluster) = (storage.url.clone(), storage.cluster.clone());
         let serving = runtime.spawn(async move {
-            let Err(reason) = serve(address, url).await else { return };
+            let Err(reason) = serve(address, url, &cluster).await else { return };
             // Nobody waits for the reason once the broker has accepted a connection.
             if let Err(reason) = failed.send(reason) {
                 tracing::error!(%address, "the embedded broker ended: {reason}");
@@ -111,19 +116,20 @@ impl Storage {
         let unusable = |error: std::io::Error| format!("its data folder {} cannot be used: {error}", data.display());
         std::fs::create_dir_all(data).map_err(unusable)?;
         let folder = data.canonicalize().map_err(unusable)?;
+        let cluster = cluster_of(&folder).map_err(unusable)?;
         if let Some(url) = database_url(&folder) {
-            return Ok(Self { url, _link: None });
+            return Ok(Self { url, cluster, _link: None });
         }
         let (link, folder) = link_to(&folder).map_err(unusable)?;
         match database_url(&folder) {
-            Some(url) => Ok(Self { url, _link: Some(link) }),
+            Some(url) => Ok(Self { url, cluster, _link: Some(link) }),
             None => Err(format!("its data folder {} cannot be written as a URL: choose another", data.display())),
         }
     }
 }
 
 /// Runs until an error: the broker has no end of its own.
-async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
+async fn serve(address: SocketAddr, storage: Url, cluster: &str) -> Result<(), String> {
     let listener = tcp_url(address)?;
     // Clients connect to the address that the broker advertises, and nobody can connect to "any".
     let advertised = match address.ip() {
@@ -132,7 +138,7 @@ async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
     };
     let mut broker = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
         .node_id(NODE)
-        .cluster_id(CLUSTER)
+        .cluster_id(cluster)
         .incarnation_id(Uuid::nil())
         .listener(listener)
         .advertised_listener(advertised)
@@ -147,16 +153,16 @@ async fn serve(address: SocketAddr, storage: Url) -> Result<(), String> {
 /// Empties every group; committed offsets stay. Its members have died with the last broker, or will join again when
 /// they are told that they are unknown. Tansu would hand partitions to the dead, and when it drops them at last it does
 /// not tell the living to share anew. Blocks.
-fn forget_members(storage: &Url, broker: SocketAddr) -> Result<(), String> {
+fn forget_members(storage: &Url, cluster: &str, broker: SocketAddr) -> Result<(), String> {
     // When a runtime has ended, so have the connections that its tasks hold: they would lock the database.
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let listener = tcp_url(broker)?;
-    runtime.block_on(empty_groups(storage, listener)).map_err(|error| error.to_string())
+    runtime.block_on(empty_groups(storage, cluster, listener)).map_err(|error| error.to_string())
 }
 
-async fn empty_groups(storage: &Url, listener: Url) -> Result<(), tansu_storage::Error> {
+async fn empty_groups(storage: &Url, cluster: &str, listener: Url) -> Result<(), tansu_storage::Error> {
     let storage = StorageContainer::builder()
-        .cluster_id(CLUSTER)
+        .cluster_id(cluster)
         .node_id(NODE)
         .advertised_listener(listener)
         .storage(storage.clone())
@@ -209,6 +215,25 @@ fn database_url(folder: &Path) -> Option<Url> {
     (url.path() == path && url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
 
+/// The id in the folder, or a new one that is written there; a database without one is of a version before it.
+fn cluster_of(folder: &Path) -> std::io::Result<String> {
+    let file = folder.join(CLUSTER_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(id) => return Ok(id.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    if folder.join(FILE).exists() {
+        return Ok(FIRST_CLUSTER.to_owned());
+    }
+    // No two folders of a machine are the same one, changed at the same nanosecond.
+    let made = std::fs::metadata(folder)?;
+    let folder = format!("{}/{}/{}/{}", made.dev(), made.ino(), made.ctime(), made.ctime_nsec());
+    let id = format!("plimsoll-{:016x}", xxh3_64(folder.as_bytes()));
+    std::fs::write(&file, &id)?;
+    Ok(id)
+}
+
 fn link_to(folder: &Path) -> std::io::Result<(TempDir, PathBuf)> {
     let parent = TempDir::new()?;
     let link = parent.path().join("data");
@@ -226,6 +251,14 @@ mod tests {
         assert_eq!(url.path(), "//var/lib/plimsoll/broker.db");
         assert_eq!(database_url(Path::new("/home/Zoë/my data")), None);
         assert_eq!(database_url(Path::new("/data?x")), None);
+    }
+
+    #[test]
+    fn a_folder_keeps_its_cluster_and_a_new_one_is_another() {
+        let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let cluster = cluster_of(one.path()).unwrap();
+        assert_eq!(cluster_of(one.path()).unwrap(), cluster);
+        assert_ne!(cluster_of(other.path()).unwrap(), cluster);
     }
 
     #[tokio::test]

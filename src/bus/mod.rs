@@ -5,6 +5,7 @@ mod client;
 mod consumer;
 mod cursors;
 mod embedded;
+mod positions;
 mod producer;
 mod record;
 mod settings;
@@ -40,6 +41,17 @@ pub enum BusError {
     Produce { topic: String, reason: String },
     #[error("reading {group} failed: {reason}")]
     Consume { group: String, reason: String },
+    #[error(
+        "topic '{topic}' partition {partition} ends at {end}, before offset {wanted} where reading was to go on: it was \
+         made anew or has lost records; nothing of it is read until plimsoll state reset lets everything be counted anew"
+    )]
+    Remade { topic: String, partition: i32, wanted: i64, end: i64 },
+    #[error(
+        "topic '{topic}' partition {partition}: records {wanted} to {start} were deleted before they were read; nothing \
+         of it is read until plimsoll replay-from --topic {topic} --partition {partition} --offset {start} leaves them \
+         out, or plimsoll state reset lets everything be counted anew"
+    )]
+    Deleted { topic: String, partition: i32, wanted: i64, start: i64 },
     #[error("the embedded broker cannot start on {listen}: {reason}")]
     Embedded { listen: String, reason: String },
 }

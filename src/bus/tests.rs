@@ -409,7 +409,7 @@ async fn wrong_settings_of_existing_topics_are_named_with_their_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_made_anew_is_read_from_its_beginning() {
+async fn a_topic_that_ends_before_the_offset_to_read_is_refused() {
     let data = TempDir::new().unwrap();
     let (broker, settings) = broker(data.path()).await;
     let telemetry = Telemetry::default();
@@ -417,13 +417,18 @@ async fn a_topic_made_anew_is_read_from_its_beginning() {
     let producer = Producer::new(&settings, &telemetry).unwrap();
     producer.publish(vec![record("predictions", 1, "a", Some("1"))]).await.unwrap();
     let mut consumer = Consumer::new(&settings, GROUP, &["predictions".to_owned()], &telemetry).unwrap();
-    let seen = blocking(move || {
-        let seen = read(&mut consumer, |_| Some(77), |seen| total(seen) == 1);
-        consumer.close();
-        seen
+    let refused = blocking(move || {
+        loop {
+            if let Polled::Assigned(sources) = consumer.poll(1, POLL).unwrap() {
+                let offsets: Offsets = sources.into_iter().map(|source| (source, Some(77))).collect();
+                return consumer.assign(&offsets);
+            }
+        }
     })
     .await;
-    assert_eq!(seen[&source("predictions", 1)][0].0, 0);
+    assert!(matches!(refused, Err(BusError::Remade { wanted: 77, .. })), "{refused:?}");
+    let text = crate::telemetry::encode(telemetry.metrics().gather()).unwrap();
+    assert!(text.contains("plimsoll_topic_faults_total{fault=\"remade\",topic=\"predictions\"} 1"), "{text}");
     producer.close().await;
     broker.stop().await;
 }

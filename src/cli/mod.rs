@@ -8,7 +8,9 @@ pub mod config;
 mod demo;
 mod reference;
 pub mod replay;
+mod replay_from;
 mod sql;
+mod state;
 mod topics;
 mod up;
 
@@ -23,6 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::app::AppError;
 use crate::bus::{BusError, Outgoing, Producer};
 use crate::settings::{self, Overrides, Settings, SettingsErrors};
+use crate::state::StateError;
 use crate::telemetry::{Telemetry, init_logging};
 
 /// Wrong usage or configuration.
@@ -59,6 +62,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Publish a Parquet, CSV or NDJSON file as events
     Replay(replay::ReplayArgs),
+    /// Let the next start read the users' topics from another offset
+    ReplayFrom(replay_from::ReplayFromArgs),
     /// Ask a running service in SQL
     Sql(sql::SqlArgs),
     /// Compare two data sets: drift, data quality, performance; a gate for pipelines
@@ -72,6 +77,9 @@ enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look at stored state, check it, or delete it
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Create the topics that are missing
     #[command(subcommand)]
     Topics(topics::TopicsCommand),
@@ -100,7 +108,13 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let overrides = Overrides { values: arguments.set.into_iter().collect() };
     let quiet = matches!(
         arguments.command,
-        Command::Demo(_) | Command::Replay(_) | Command::Sql(_) | Command::Compare(_) | Command::Bench(_)
+        Command::Demo(_)
+            | Command::Replay(_)
+            | Command::ReplayFrom(_)
+            | Command::Sql(_)
+            | Command::State(_)
+            | Command::Compare(_)
+            | Command::Bench(_)
     );
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
@@ -117,6 +131,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 ExitCode::from(USAGE)
             }));
         }
+        Command::ReplayFrom(args) => return runtime.block_on(replay_from::run(&args, &load()?)),
+        Command::State(command) => return runtime.block_on(state::run(command, &load()?)),
         Command::Up(args) => runtime.block_on(up::run(args, load()?))?,
         Command::Demo(args) => runtime.block_on(demo::run(args, &environment, &overrides))?,
         Command::Replay(args) => {
@@ -132,11 +148,17 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether what the user configured is at fault: the settings, a check, a reference file or the mail account.
+/// Whether what the user configured is at fault: the settings, a check, a reference file, the mail account, or a place
+/// of state that is another deployment's.
 fn is_configuration(error: &anyhow::Error) -> bool {
-    let is_apps =
-        |error: &AppError| matches!(error, AppError::Checks(_) | AppError::Reference { .. } | AppError::Mail(_));
-    error.is::<SettingsErrors>() || error.downcast_ref::<AppError>().is_some_and(is_apps)
+    let is_apps = |error: &AppError| match error {
+        AppError::Checks(_) | AppError::Reference { .. } | AppError::Mail(_) => true,
+        AppError::State(error) => error.is_configuration(),
+        _ => false,
+    };
+    error.is::<SettingsErrors>()
+        || error.downcast_ref::<AppError>().is_some_and(is_apps)
+        || error.downcast_ref::<StateError>().is_some_and(StateError::is_configuration)
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {

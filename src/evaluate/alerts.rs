@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::trace::{Standing, Trace};
 use crate::bus::Outgoing;
 use crate::clock::Timestamp;
-use crate::event::{Alert, AlertState, Fingerprint, Population, Severity, WindowReport};
+use crate::event::{Alert, AlertState, Fingerprint, Population, Severity, WindowReport, to_json};
 use crate::model::WindowSize;
 use crate::runner::RoleError;
 use crate::state::{Store, Write, prefix_end};
@@ -283,7 +283,7 @@ fn record_of(topic: &str, alert: &Alert) -> Result<Outgoing, RoleError> {
     Ok(Outgoing {
         topic: topic.to_owned(),
         key: Some(alert.fingerprint.as_str().into()),
-        payload: Some(serde_json::to_vec(alert).map_err(|error| RoleError::Failed(error.to_string()))?),
+        payload: Some(to_json(alert)?),
         ..Outgoing::default()
     })
 }

@@ -16,7 +16,7 @@ use super::series::SeriesStore;
 use super::windows::Windows;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
-use crate::event::{ContributionRow, Population, SourcePartition, WindowReport};
+use crate::event::{ContributionRow, Population, SourcePartition, WindowReport, to_json};
 use crate::model::Model;
 use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
@@ -225,7 +225,7 @@ impl EvaluateMachine {
         self.outgoing.push(Outgoing {
             topic: self.topics.windows.clone(),
             key: Some(report.key().into_bytes()),
-            payload: Some(serde_json::to_vec(&*report).map_err(|error| RoleError::Failed(error.to_string()))?),
+            payload: Some(to_json(&*report)?),
             ..Outgoing::default()
         });
         Ok(Some(report))

@@ -5,6 +5,7 @@
 //! late outcomes change it.
 
 mod alerts;
+mod audit;
 mod change;
 pub mod checks;
 mod fairness;
@@ -29,6 +30,7 @@ use crate::model::Model;
 use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
 
+pub use audit::EvaluateAudit;
 use checks::CheckRunner;
 pub use settings::ChecksSettings;
 

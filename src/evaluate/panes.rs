@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::event::{OffsetRange, Population, SourcePartition};
 use crate::profile::{decode, encode};
-use crate::runner::RoleError;
+use crate::runner::{RoleError, readable};
 use crate::state::{Store, Write, prefix_end};
 use crate::window::{Contents, PaneCounts, PanePartial};
 
@@ -41,6 +41,11 @@ struct Stored {
     offsets: Offsets,
     touched: Timestamp,
     counts: PaneCounts,
+}
+
+/// Whether a row of [`PREFIX`] can be read.
+pub(super) fn check(value: &[u8]) -> Result<(), String> {
+    readable::<Stored>(value).map(|_| ())
 }
 
 impl PaneStore {

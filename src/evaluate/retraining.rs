@@ -8,7 +8,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::panes::PaneStore;
 use crate::bus::Outgoing;
 use crate::clock::Timestamp;
-use crate::event::{Fingerprint, PerformanceRow, RetrainingData, RetrainingRequest, Verdict, WindowReport, key_of};
+use crate::event::{
+    Fingerprint, PerformanceRow, RetrainingData, RetrainingRequest, Verdict, WindowReport, key_of, to_json,
+};
 use crate::model::Model;
 use crate::profile::{decode, encode};
 use crate::runner::RoleError;
@@ -68,7 +70,7 @@ pub(super) fn record(topic: &str, request: &RetrainingRequest) -> Result<Outgoin
     Ok(Outgoing {
         topic: topic.to_owned(),
         key: Some(request.model.clone().into_bytes()),
-        payload: Some(serde_json::to_vec(request).map_err(|error| RoleError::Failed(error.to_string()))?),
+        payload: Some(to_json(request)?),
         ..Outgoing::default()
     })
 }

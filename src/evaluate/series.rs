@@ -13,7 +13,7 @@ use crate::detector::PanePoint;
 use crate::event::{DetectionRow, Population};
 use crate::model::Model;
 use crate::profile::{Reference, decode, encode};
-use crate::runner::RoleError;
+use crate::runner::{RoleError, readable};
 use crate::state::{Store, Write, prefix_end};
 use crate::window::{
     WatchedSeries, detections_of_era, era_of, has_enough_outcomes, pane_points, series_start, watched,
@@ -50,6 +50,11 @@ struct Stored {
     population: Population,
     start: Timestamp,
     pane: SeriesPane,
+}
+
+/// Whether a row of [`PREFIX`] can be read.
+pub(super) fn check(value: &[u8]) -> Result<(), String> {
+    readable::<Stored>(value).map(|_| ())
 }
 
 impl SeriesStore {

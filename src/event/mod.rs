@@ -3,6 +3,7 @@
 mod accounting;
 mod alert;
 mod dead_letter;
+mod format;
 mod join_row;
 mod report;
 mod retraining;
@@ -14,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub use accounting::Accounting;
 pub use alert::{Alert, AlertState, Fingerprint, Severity};
 pub use dead_letter::{DeadLetter, Reason};
+pub use format::{FormatError, from_json, to_json};
 pub use join_row::{ClassScores, JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{
     AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DriftRow, FairnessRow, FeatureRow,

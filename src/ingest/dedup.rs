@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Span, Timestamp};
 use crate::event::{IdHash, key_of};
 use crate::profile::{decode, encode};
-use crate::runner::RoleError;
+use crate::runner::{RoleError, readable};
 use crate::state::{Store, Write, prefix_end};
 
-const PREFIX: &[u8] = b"dedup/";
+pub(super) const PREFIX: &[u8] = b"dedup/";
 
 /// Ids of one model.
 #[derive(Debug)]
@@ -42,6 +42,11 @@ struct Half(u64);
 
 #[derive(Serialize, Deserialize)]
 struct Chunk(Vec<(IdHash, Seen)>);
+
+/// Whether a row of [`PREFIX`] can be read.
+pub(super) fn check(value: &[u8]) -> Result<(), String> {
+    readable::<Chunk>(value).map(|_| ())
+}
 
 impl RecentIds {
     pub(super) async fn restore(model: &str, within: Span, store: &dyn Store) -> Result<Self, RoleError> {

@@ -3,7 +3,7 @@
 use crate::bus::{Outgoing, Record, Records};
 use crate::clock::Timestamp;
 use crate::codec::Rejection;
-use crate::event::{Accounting, DeadLetter, Reason, SourcePartition, key_of};
+use crate::event::{Accounting, DeadLetter, Reason, SourcePartition, key_of, to_json};
 use crate::runner::RoleError;
 
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Ledger {
             return Ok(None);
         }
         self.accounting.watermark = watermark;
-        let payload = serde_json::to_vec(&self.accounting).map_err(|error| RoleError::Failed(error.to_string()))?;
+        let payload = to_json(&self.accounting)?;
         let outgoing = Outgoing {
             topic: self.accounting_topic.clone(),
             key: Some(key_of(&[&self.source.topic, &self.source.partition.to_string()]).into_bytes()),

@@ -4,11 +4,13 @@
 //! and duplicates, counted into the panes of its populations, and handed to join with an outcome's little part. Every
 //! record that is read is counted, a duplicate, or a dead letter.
 
+mod audit;
 mod dedup;
 mod join_buffer;
 mod ledger;
 mod outcomes;
 mod predictions;
+mod rewind;
 mod settings;
 mod timing;
 mod watermarks;
@@ -23,6 +25,8 @@ use crate::model::Model;
 use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
 
+pub use audit::IngestAudit;
+pub use rewind::{rewind, rewind_start, skip_to};
 pub use settings::IngestSettings;
 
 /// What every machine of the role shares.

@@ -17,11 +17,11 @@ use crate::codec::{DecodeLimits, OutcomeDecoder, OutcomeModel, OutcomeRows};
 use crate::event::{Accounting, IdHash, SourcePartition};
 use crate::model::Model;
 use crate::profile::{decode, encode};
-use crate::runner::{Checkpoint, Machine, RoleError};
+use crate::runner::{Checkpoint, Machine, RoleError, readable};
 use crate::state::{Store, Write};
 use crate::window::PartitionWatermark;
 
-const STATE: &[u8] = b"meta/outcomes";
+pub(super) const STATE: &[u8] = b"meta/outcomes";
 
 pub(super) struct OutcomeMachine {
     models: Arc<Vec<Model>>,
@@ -36,6 +36,23 @@ pub(super) struct OutcomeMachine {
 struct Stored {
     accounting: Accounting,
     watermarks: BTreeMap<String, PartitionWatermark>,
+}
+
+/// The books in the row of [`STATE`].
+pub(super) fn stored_books(value: &[u8]) -> Result<Accounting, String> {
+    readable::<Stored>(value).map(|stored| stored.accounting)
+}
+
+/// A row of [`STATE`] with these books and no watermarks.
+pub(super) fn fresh_books(accounting: Accounting) -> Result<Vec<u8>, RoleError> {
+    Ok(encode(&Stored { accounting, watermarks: BTreeMap::new() })?)
+}
+
+/// The same row, with the books at another offset.
+pub(super) fn books_at(stored: &[u8], next_offset: i64) -> Result<Vec<u8>, RoleError> {
+    let mut stored: Stored = decode(stored)?;
+    stored.accounting.next_offset = next_offset;
+    Ok(encode(&stored)?)
 }
 
 impl OutcomeMachine {

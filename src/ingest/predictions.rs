@@ -22,11 +22,11 @@ use crate::codec::{
 use crate::event::{Accounting, IdHash, SourcePartition};
 use crate::model::Model;
 use crate::profile::{CLASS_SCORE_PREFIX, Profile, Reference, decode, encode};
-use crate::runner::{Checkpoint, Machine, PaneTable, PaneTopic, References, RoleError};
+use crate::runner::{Checkpoint, Machine, PaneTable, PaneTopic, References, RoleError, readable};
 use crate::state::{Store, Write};
 use crate::window::{PaneCounts, PaneRecord, PartitionWatermark, RawRows, SourceWatermark};
 
-const STATE: &[u8] = b"meta/predictions";
+pub(super) const STATE: &[u8] = b"meta/predictions";
 
 pub(super) struct PredictionMachine {
     models: Arc<Vec<Model>>,
@@ -52,6 +52,23 @@ pub(super) struct PredictionMachine {
 struct Stored {
     accounting: Accounting,
     watermarks: BTreeMap<String, PartitionWatermark>,
+}
+
+/// The books in the row of [`STATE`].
+pub(super) fn stored_books(value: &[u8]) -> Result<Accounting, String> {
+    readable::<Stored>(value).map(|stored| stored.accounting)
+}
+
+/// A row of [`STATE`] with these books and no watermarks.
+pub(super) fn fresh_books(accounting: Accounting) -> Result<Vec<u8>, RoleError> {
+    Ok(encode(&Stored { accounting, watermarks: BTreeMap::new() })?)
+}
+
+/// The same row, with the books at another offset.
+pub(super) fn books_at(stored: &[u8], next_offset: i64) -> Result<Vec<u8>, RoleError> {
+    let mut stored: Stored = decode(stored)?;
+    stored.accounting.next_offset = next_offset;
+    Ok(encode(&stored)?)
 }
 
 impl PredictionMachine {

@@ -18,9 +18,9 @@ use crate::runner::{Checkpoint, Machine, PaneTable, References, RoleError};
 use crate::state::{Store, Write, prefix_end};
 use crate::window::{PaneCounts, PaneKey, Watermarks};
 
-const HIGH_WATER: &[u8] = b"meta/high_water";
-const WATERMARKS: &[u8] = b"meta/watermarks";
-const PARKED: &[u8] = b"parked/";
+pub(super) const HIGH_WATER: &[u8] = b"meta/high_water";
+pub(super) const WATERMARKS: &[u8] = b"meta/watermarks";
+pub(super) const PARKED: &[u8] = b"parked/";
 
 /// Entries that are not held for longer, changed: about a hundred megabytes with the batch they are written in.
 const MANY_ENTRIES: usize = 1 << 18;

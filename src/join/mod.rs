@@ -8,9 +8,11 @@
 //! that brings a half may lie beyond it. So an entry can be forgotten when the watermarks of all sources have passed
 //! its horizon, and whether that has happened yet makes no difference to any count.
 
+mod audit;
 mod entry;
 mod expiry;
 mod machine;
+mod rewind;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,9 @@ use crate::event::SourcePartition;
 use crate::model::Model;
 use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
+
+pub use audit::JoinAudit;
+pub use rewind::rewind;
 
 #[derive(Clone, Debug)]
 pub struct JoinRole {

@@ -15,7 +15,7 @@ use super::told::Told;
 use super::{Mail, MailError, Mailer};
 use crate::bus::{Record, Records};
 use crate::clock::{Span, Timestamp};
-use crate::event::{Alert, SourcePartition};
+use crate::event::{Alert, FormatError, SourcePartition, from_json};
 use crate::runner::{Checkpoint, Machine, RoleError};
 use crate::state::{StateError, Store, Write, prefix_end};
 
@@ -167,16 +167,23 @@ impl NotifyMachine {
         Ok(writes)
     }
 
-    /// None for what no alert can be read from; it says so in the log.
-    fn read_alert(&self, record: &Record<'_>) -> Option<Alert> {
+    /// None for what no alert can be read from; it says so in the log. A newer format is an error.
+    fn read_alert(&self, record: &Record<'_>) -> Result<Option<Alert>, RoleError> {
         let (source, offset) = (&self.source, record.offset);
         let Some(payload) = record.payload else {
             tracing::debug!(%source, offset, "an alert was deleted from the topic");
-            return None;
+            return Ok(None);
         };
-        serde_json::from_slice(payload)
-            .inspect_err(|error| tracing::warn!(%source, offset, %error, "a record is no alert and is skipped"))
-            .ok()
+        match from_json(payload) {
+            Ok(alert) => Ok(Some(alert)),
+            Err(FormatError::Malformed(reason)) => {
+                tracing::warn!(%source, offset, reason, "a record is no alert and is skipped");
+                Ok(None)
+            }
+            Err(newer) => {
+                Err(RoleError::Record { source_partition: source.clone(), offset, reason: newer.to_string() })
+            }
+        }
     }
 }
 
@@ -184,7 +191,7 @@ impl NotifyMachine {
 impl Machine for NotifyMachine {
     async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
         for record in records.iter() {
-            if let Some(alert) = self.read_alert(&record) {
+            if let Some(alert) = self.read_alert(&record)? {
                 self.tell(&alert, now);
             }
         }

@@ -4,6 +4,7 @@
 //! A delivery leaves the queue when the server has accepted it, so a crash in between repeats it with the same
 //! message id.
 
+mod audit;
 mod letter;
 mod machine;
 mod mailer;
@@ -16,6 +17,7 @@ mod told;
 #[cfg(test)]
 mod tests;
 
+pub use audit::NotifyAudit;
 pub use mailer::{Mail, MailError, Mailer};
 pub use role::NotifyRole;
 pub use settings::EmailSettings;

@@ -5,6 +5,7 @@
 //! atomic write of those changes together with the source offset and the outbox, publishes the outbox, and only then
 //! lets the next checkpoint drop it. A crash at any point repeats publications, never counts.
 
+mod audit;
 mod panes;
 mod partition;
 mod ports;
@@ -21,12 +22,13 @@ use async_trait::async_trait;
 
 use crate::bus::{Outgoing, Records};
 use crate::clock::Timestamp;
-use crate::event::SourcePartition;
+use crate::event::{FormatError, SourcePartition};
 use crate::profile::DecodeError;
 use crate::state::{StateError, Store, Write};
 
+pub use audit::{Audit, Findings, audit, readable, readable_json, unknown_row};
 pub use panes::{PaneTable, PaneTopic};
-pub use partition::{OpenPartition, Outbox};
+pub use partition::{OpenPartition, Outbox, next_offset, stored_offset};
 pub use ports::{Member, Publisher, Stores};
 pub use references::References;
 pub use run::{RunnerSettings, run};
@@ -85,6 +87,8 @@ pub enum RoleError {
     State(#[from] StateError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Format(#[from] FormatError),
     #[error("record {offset} of {source_partition} is not one of plimsoll's: {reason}")]
     Record { source_partition: SourcePartition, offset: i64, reason: String },
     #[error("{0}")]

@@ -9,8 +9,8 @@ use crate::event::SourcePartition;
 use crate::profile::{decode, encode};
 use crate::state::{Store, Write, prefix_end};
 
-const NEXT_OFFSET: &[u8] = b"meta/next_offset";
-const OUTBOX: &[u8] = b"outbox/";
+pub(super) const NEXT_OFFSET: &[u8] = b"meta/next_offset";
+pub(super) const OUTBOX: &[u8] = b"outbox/";
 
 /// A partition that this process owns.
 pub struct OpenPartition {
@@ -42,6 +42,16 @@ impl std::fmt::Debug for OpenPartition {
     }
 }
 
+/// The offset of the next record, as a store holds it.
+pub async fn stored_offset(store: &dyn Store) -> Result<Option<i64>, RoleError> {
+    Ok(store.get(NEXT_OFFSET).await?.map(|bytes| decode::<i64>(&bytes)).transpose()?)
+}
+
+/// The row that makes a partition go on at `offset`.
+pub fn next_offset(offset: i64) -> Result<Write, RoleError> {
+    Ok(Write::put(NEXT_OFFSET, encode(&offset)?))
+}
+
 impl OpenPartition {
     /// Restores the machine, the offset and whatever had not been published before the last stop.
     pub async fn open(
@@ -50,10 +60,7 @@ impl OpenPartition {
         partitions: i32,
         store: Arc<dyn Store>,
     ) -> Result<Self, RoleError> {
-        let stored_offset = match store.get(NEXT_OFFSET).await? {
-            Some(bytes) => Some(decode::<i64>(&bytes)?),
-            None => None,
-        };
+        let stored_offset = stored_offset(store.as_ref()).await?;
         let outbox = Outbox::restore(store.as_ref()).await?;
         let machine = role.open(&source, partitions, Arc::clone(&store)).await?;
         Ok(Self { source, store, machine, outbox, next_offset: stored_offset, stored_offset })

@@ -1,8 +1,14 @@
 //! The state port: one store per (role, partition), on an object store, with atomic and fenced writes.
 
+mod bucket;
+mod catalogue;
+mod identity;
 mod memory;
+mod profile;
+mod reader;
 mod root;
 mod slate;
+mod watched;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +18,10 @@ use bytes::Bytes;
 
 use crate::clock::Span;
 
+pub use catalogue::{StatePartition, StateSize};
+pub use identity::{Deployment, Identity};
 pub use memory::MemoryStore;
+pub use reader::StateReader;
 pub use root::{StateRoot, StateSettings};
 
 /// A change of one key.
@@ -59,8 +68,38 @@ pub enum StateError {
         "state of {path} has format version {found}, this plimsoll reads up to {known}: upgrade plimsoll or reset the state"
     )]
     NewerFormat { path: String, found: u32, known: u32 },
-    #[error("state of {path} cannot be read: {reason}")]
+    #[error(
+        "state of {path} is damaged: {reason}; bring it back from a backup, or count it again with plimsoll state reset"
+    )]
     Corrupt { path: String, reason: String },
+    #[error(
+        "state at {place} cannot be told whose it is: {reason}; bring plimsoll.json back from a backup, choose another \
+         state.url, or begin anew with plimsoll state reset"
+    )]
+    Marker { place: String, reason: String },
+    #[error(
+        "state at {place} belongs to the deployment with kafka.prefix '{found}', this one has '{own}': give each \
+         deployment a state.url of its own"
+    )]
+    OtherPrefix { place: String, found: String, own: String },
+    #[error(
+        "state at {place} belongs to the kafka cluster '{found}', kafka.brokers leads to '{own}': correct kafka.brokers \
+         or choose another state.url"
+    )]
+    OtherCluster { place: String, found: String, own: String },
+    #[error(
+        "topic '{topic}' has {own} partitions, the state was made with {found} and would no longer fit the records: \
+         stop every process, delete the topics of joins and panes, and count anew with plimsoll state reset"
+    )]
+    Partitions { topic: String, found: i32, own: i32 },
+}
+
+impl StateError {
+    /// Whether `state.url`, `kafka.brokers` or `kafka.prefix` is at fault, not what is stored.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::Url { .. } | Self::OtherPrefix { .. } | Self::OtherCluster { .. })
+    }
 }
 
 impl Write {

@@ -1,5 +1,6 @@
 //! Where state lives: a folder or a bucket, and the databases of the partitions in it.
 
+use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -7,18 +8,19 @@ use slatedb::Settings;
 use slatedb::db_cache::DbCache;
 use slatedb::db_cache::foyer::{FoyerCache, FoyerCacheOptions};
 use slatedb::object_store::ObjectStore;
-use slatedb::object_store::aws::AmazonS3Builder;
 use slatedb::object_store::local::LocalFileSystem;
 use slatedb::object_store::path::Path;
 
 use super::slate::{self, SlateStore};
-use super::{StateError, Store};
+use super::watched::Watched;
+use super::{StateError, Store, bucket};
 use crate::event::SourcePartition;
+use crate::telemetry::Telemetry;
 
 #[derive(Clone, Debug)]
 pub struct StateSettings {
-    /// `file:///path`, `file://./relative/path` or `s3://bucket/prefix`; credentials and region of S3 come from the
-    /// usual `AWS_…` environment variables.
+    /// `file:///path`, `file://./relative/path` or `s3://bucket/prefix`; credentials, region and endpoint of S3 come
+    /// from the usual `AWS_…` environment variables, or from the profile that they name.
     pub url: String,
     /// Memory of the block cache that all partitions share, in bytes.
     pub cache: u64,
@@ -27,8 +29,9 @@ pub struct StateSettings {
 /// The place of all state of one deployment.
 #[derive(Clone)]
 pub struct StateRoot {
-    objects: Arc<dyn ObjectStore>,
-    prefix: Path,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) prefix: Path,
+    url: String,
     cache: Arc<dyn DbCache>,
     settings: Settings,
 }
@@ -42,19 +45,40 @@ const CACHE_SHARDS: usize = 4;
 impl StateRoot {
     /// Creates the folder if there is none; a bucket must exist.
     pub fn open(settings: &StateSettings) -> Result<Self, StateError> {
+        Self::open_with(settings, &bucket::environment())
+    }
+
+    /// The same, with the environment variables by which a bucket is reached.
+    pub fn open_with(settings: &StateSettings, environment: &BTreeMap<String, String>) -> Result<Self, StateError> {
         let cache = FoyerCacheOptions { max_capacity: settings.cache, shards: CACHE_SHARDS };
         let cache = Arc::new(FoyerCache::new_with_opts(cache));
-        let (objects, prefix) = resolve(&settings.url)?;
+        let (objects, prefix) = resolve(&settings.url, environment)?;
+        let objects: Arc<dyn ObjectStore> = Arc::new(Watched::unwatched(objects));
         let on_folder = settings.url.starts_with(FOLDER);
-        Ok(Self { objects, prefix, cache, settings: slate::settings(on_folder) })
+        Ok(Self { objects, prefix, url: settings.url.clone(), cache, settings: slate::settings(on_folder) })
+    }
+
+    /// The same, with what fails told in logs, metrics and `/readyz`.
+    #[must_use]
+    pub fn watched_by(self, telemetry: &Telemetry) -> Self {
+        let objects = Arc::new(Watched::new(self.objects, &self.url, telemetry));
+        Self { objects, ..self }
     }
 
     /// Opens the store of one partition of one role, and fences whoever had it open before.
     pub async fn partition(&self, role: &str, source: &SourcePartition) -> Result<Arc<dyn Store>, StateError> {
-        let path = Path::from(format!("{}/{role}/{source}", self.prefix));
+        self.check_manifest(role, source).await?;
+        let path = self.path(role, source);
         let store =
             SlateStore::open(path, self.settings.clone(), Arc::clone(&self.objects), Arc::clone(&self.cache)).await?;
+        self.take_note(role, source).await?;
         Ok(Arc::new(store))
+    }
+
+    /// The place as the user wrote it, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.url.clone()
     }
 }
 
@@ -67,7 +91,7 @@ impl std::fmt::Debug for StateRoot {
     }
 }
 
-fn resolve(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
+fn resolve(url: &str, environment: &BTreeMap<String, String>) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
     let unusable = |reason: String| StateError::Url { url: url.to_owned(), reason };
     if let Some(path) = url.strip_prefix(FOLDER) {
         let objects = open_folder(path).map_err(unusable)?;
@@ -78,10 +102,7 @@ fn resolve(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
         if bucket.is_empty() {
             return Err(unusable("it names no bucket".to_owned()));
         }
-        let objects = AmazonS3Builder::from_env()
-            .with_bucket_name(bucket)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
+        let objects = bucket::open(bucket, environment).map_err(unusable)?;
         return Ok((Arc::new(objects), Path::from(prefix)));
     }
     Err(unusable("it begins with neither file:// nor s3://".to_owned()))

@@ -1,5 +1,6 @@
 //! SlateDB on an object store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use slatedb::object_store::path::Path;
 use slatedb::{CloseReason, Db, Error, ErrorKind, WriteBatch};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{StateError, Store, Write};
+use super::{StateError, Store, Write, prefix_end};
 use crate::clock::Span;
 
 /// One SlateDB database: the state of one partition of one role.
@@ -26,14 +27,20 @@ pub(super) struct SlateStore {
     path: String,
     /// Writes since the memtable was last flushed.
     unflushed: AtomicU64,
+    /// Number of the next write.
+    next_write: AtomicU64,
 }
 
 /// The version of how rows are written that this build reads and writes.
-const FORMAT: u32 = 1;
-const FORMAT_KEY: &[u8] = b"meta/format";
+pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT_KEY: &[u8] = b"meta/format";
 
 /// A folder must survive a power cut as a bucket does: without it, files that were renamed into place may be empty.
 pub(super) const FSYNC: bool = true;
+
+/// The numbers of the last writes, more than the log ever holds; each takes the place of an older one.
+const WRITES: &[u8] = b"meta/write/";
+const WRITES_KEPT: u64 = 4 * WRITES_PER_MEMTABLE;
 
 const MIB: usize = 1024 * 1024;
 
@@ -61,20 +68,34 @@ impl SlateStore {
         let builder = Db::builder(path, objects).with_settings(settings).with_db_cache(cache, cache_id);
         let opening = Box::pin(builder.build());
         let db = patiently(&name, "opened", opening).await?;
-        let store = Self { db, path: name, unflushed: AtomicU64::new(0) };
+        let store = Self { db, path: name, unflushed: AtomicU64::new(0), next_write: AtomicU64::new(0) };
+        store.check_writes().await?;
         store.check_format().await?;
         Ok(store)
+    }
+
+    /// Refuses a log with a hole: SlateDB takes an object that was emptied for a fence, and goes on behind it.
+    async fn check_writes(&self) -> Result<(), StateError> {
+        let mut writes = BTreeSet::new();
+        for (_, value) in self.scan(WRITES, &prefix_end(WRITES)).await? {
+            writes.extend(<[u8; 8]>::try_from(value.as_ref()).ok().map(u64::from_be_bytes));
+        }
+        let (Some(first), Some(last)) = (writes.first().copied(), writes.last().copied()) else { return Ok(()) };
+        let expected = (last + 1).min(WRITES_KEPT);
+        if last - first + 1 != expected || writes.len() as u64 != expected {
+            let reason = format!("of its last {expected} writes only {} are there", writes.len());
+            return Err(StateError::Corrupt { path: self.path.clone(), reason });
+        }
+        self.next_write.store(last + 1, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn check_format(&self) -> Result<(), StateError> {
         let Some(value) = self.get(FORMAT_KEY).await? else {
             return self.write(vec![Write::put(FORMAT_KEY, FORMAT.to_string())]).await;
         };
-        let found: Option<u32> = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
-        let Some(found) = found else {
-            let reason = format!("its format version is {:?}", String::from_utf8_lossy(&value));
-            return Err(StateError::Corrupt { path: self.path.clone(), reason });
-        };
+        let corrupt = |reason| StateError::Corrupt { path: self.path.clone(), reason };
+        let found = format_of(&value).map_err(corrupt)?;
         if found > FORMAT {
             return Err(StateError::NewerFormat { path: self.path.clone(), found, known: FORMAT });
         }
@@ -84,6 +105,9 @@ impl SlateStore {
     /// SlateDB panics on an empty key, so it is refused here.
     fn batch(&self, writes: Vec<Write>) -> Result<WriteBatch, StateError> {
         let mut batch = WriteBatch::new();
+        // Taken only by a write that succeeds: one that is tried again has the same number.
+        let number = self.next_write.load(Ordering::Relaxed);
+        batch.put([WRITES, &(number % WRITES_KEPT).to_be_bytes()].concat(), number.to_be_bytes());
         for write in writes {
             let (Write::Put { key, .. } | Write::Delete { key }) = &write;
             if key.is_empty() {
@@ -163,12 +187,19 @@ impl Store for SlateStore {
             written.await_durable().await
         };
         patiently(&self.path, "written", write).await?;
+        self.next_write.fetch_add(1, Ordering::Relaxed);
         self.flush_memtable_sometimes().await
     }
 
     async fn close(&self) -> Result<(), StateError> {
         patiently(&self.path, "closed", self.db.close()).await
     }
+}
+
+/// The format version that a row holds.
+pub(super) fn format_of(value: &[u8]) -> Result<u32, String> {
+    let found = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    found.ok_or_else(|| format!("its format version is {:?}", String::from_utf8_lossy(value)))
 }
 
 /// Waits for the object store as long as it takes, and says so meanwhile.
@@ -186,11 +217,15 @@ async fn patiently<T>(
     }
 }
 
-fn state_error(path: &str, action: &'static str, error: &Error) -> StateError {
+pub(super) fn state_error(path: &str, action: &'static str, error: &Error) -> StateError {
     let path = path.to_owned();
     match error.kind() {
         ErrorKind::Closed(CloseReason::Fenced) => StateError::Fenced { path },
         ErrorKind::Data => StateError::Corrupt { path, reason: error.to_string() },
+        // SlateDB asks for objects as long as they do not come: what fails at the opening is what they hold.
+        ErrorKind::Internal | ErrorKind::Invalid if action == "opened" => {
+            StateError::Corrupt { path, reason: error.to_string() }
+        }
         _ => StateError::Storage { path, action, reason: error.to_string() },
     }
 }

@@ -1,3 +1,8 @@
+mod damage;
+mod identity;
+
+use std::sync::Arc;
+
 use super::*;
 use crate::event::SourcePartition;
 

@@ -28,5 +28,6 @@ mod references;
 mod simulation;
 mod small;
 mod smtp;
+mod state;
 mod support;
 mod tasks;

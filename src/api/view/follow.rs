@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{ViewHandle, ViewTopic};
+use super::{ViewError, ViewHandle, ViewTopic};
 use crate::bus::{BusError, Records, Topics};
-use crate::event::SourcePartition;
+use crate::event::{FormatError, SourcePartition};
 use crate::telemetry::{Health, Telemetry};
 
 /// The part's name in `/readyz`.
@@ -34,12 +34,17 @@ pub fn follow(
     stop: &CancellationToken,
 ) {
     let mut caught_up = false;
+    let mut is_readable = true;
     telemetry.report(PART, Health::Starting);
     while !stop.is_cancelled() {
         match tail.poll(BATCH, WAIT) {
             Ok(batches) => {
                 for (source, records) in &batches {
-                    take_over(view, topics, source, records);
+                    // A view without what a newer plimsoll reports would be wrong, and must not pass for right.
+                    if let Some(newer) = take_over(view, topics, source, records) {
+                        is_readable = false;
+                        telemetry.report(PART, Health::Blocked(newer.to_string()));
+                    }
                 }
             }
             Err(error) => {
@@ -50,22 +55,26 @@ pub fn follow(
                 continue;
             }
         }
-        if !caught_up && tail.is_caught_up() {
+        if !caught_up && is_readable && tail.is_caught_up() {
             caught_up = true;
             telemetry.report(PART, Health::Ready);
         }
     }
 }
 
-fn take_over(view: &ViewHandle, topics: &Topics, source: &SourcePartition, records: &Records) {
-    let Some(topic) = ViewTopic::of(topics, &source.topic) else {
-        return;
-    };
+/// The first record that only a newer version can read, if any.
+fn take_over(view: &ViewHandle, topics: &Topics, source: &SourcePartition, records: &Records) -> Option<ViewError> {
+    let topic = ViewTopic::of(topics, &source.topic)?;
     view.update(|view| {
+        let mut newer = None;
         for record in records.iter() {
             if let Err(error) = view.apply(topic, &record) {
                 warn!(%error, partition = source.partition, "a record is left out of the view");
+                if matches!(error.reason, FormatError::Newer { .. }) {
+                    newer.get_or_insert(error);
+                }
             }
         }
-    });
+        newer
+    })
 }

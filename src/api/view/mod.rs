@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 
 use crate::bus::{Record, Topics};
 use crate::clock::Timestamp;
-use crate::event::{Accounting, Alert, AlertState, RetrainingRequest, SourcePartition, WindowReport, key_of};
+use crate::event::{
+    Accounting, Alert, AlertState, FormatError, RetrainingRequest, SourcePartition, WindowReport, from_json, key_of,
+};
 use crate::query::{AccountingRow, ModelRow, Snapshot};
 
 pub use follow::{TailSource, follow};
@@ -57,7 +59,7 @@ pub struct ViewHandle(Arc<RwLock<View>>);
 pub struct ViewError {
     pub table: &'static str,
     pub offset: i64,
-    pub reason: String,
+    pub reason: FormatError,
 }
 
 impl Default for ViewLimits {
@@ -234,9 +236,5 @@ fn accounting_key(source: &SourcePartition) -> String {
 }
 
 fn read<T: DeserializeOwned>(topic: ViewTopic, record: &Record<'_>, payload: &[u8]) -> Result<T, ViewError> {
-    serde_json::from_slice(payload).map_err(|error| ViewError {
-        table: topic.name(),
-        offset: record.offset,
-        reason: error.to_string(),
-    })
+    from_json(payload).map_err(|reason| ViewError { table: topic.name(), offset: record.offset, reason })
 }

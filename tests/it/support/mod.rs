@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub use http::{Answer, Http};
 pub use kafka::KafkaBroker;
 pub use process::Process;
-pub use python::{SmtpSink, python};
+pub use python::{S3Server, SmtpSink, python};
 pub use service::{Brokers, Service, ServiceOptions};
 pub use wait::{eventually, eventually_true};
 

@@ -1,5 +1,6 @@
 //! Programs in Python: clients of other makes, and an SMTP server.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -55,6 +56,54 @@ impl SmtpSink {
     pub fn messages(&self) -> Vec<String> {
         let path = |number: usize| self.folder.path().join(format!("{number}.eml"));
         (1..).map_while(|number| fs::read_to_string(path(number)).ok()).collect()
+    }
+}
+
+/// An object store that speaks S3; what it holds is gone when it is dropped.
+#[derive(Debug)]
+pub struct S3Server {
+    _process: Process,
+    folder: TempDir,
+    port: u16,
+}
+
+impl S3Server {
+    /// With one empty bucket. None where there is no Python for it.
+    pub fn start(bucket: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = interpreter("tests/s3/server.py")?;
+        command.args(["--bucket", bucket]).arg("--dir").arg(folder.path());
+        let process = Process::spawn(&mut command, &folder.path().join("s3.log"));
+        let port = eventually(Duration::from_mins(1), "the object store listens", || {
+            fs::read_to_string(folder.path().join("port")).ok()?.parse().ok()
+        });
+        Some(Self { _process: process, folder, port })
+    }
+
+    /// For `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All that a client needs.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name.to_owned(), "test".to_owned()));
+        let place = [("AWS_ENDPOINT_URL", self.url()), ("AWS_REGION", "us-east-1".to_owned())];
+        keys.into_iter().chain(place.map(|(name, value)| (name.to_owned(), value))).collect()
+    }
+
+    /// A home folder whose profile `plimsoll` holds the keys.
+    pub fn home(&self) -> PathBuf {
+        let home = self.folder.path().join("home");
+        let files = [
+            ("credentials", "[plimsoll]\naws_access_key_id = test\naws_secret_access_key = test\n"),
+            ("config", "[profile plimsoll]\nregion = us-east-1\n"),
+        ];
+        fs::create_dir_all(home.join(".aws")).expect("a home folder");
+        for (name, text) in files {
+            fs::write(home.join(".aws").join(name), text).expect("a profile can be written");
+        }
+        home
     }
 }
 

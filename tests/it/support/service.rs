@@ -43,6 +43,8 @@ pub struct ServiceOptions<'a> {
     pub checks: Option<PathBuf>,
     /// Data folder; one of the service's own by default.
     pub data: Option<PathBuf>,
+    /// Environment variables of its process, such as `AWS_PROFILE`.
+    pub env: &'a [(&'a str, &'a str)],
     /// Prefix of every topic and group, to share them with another service; a unique one by default.
     pub prefix: Option<String>,
 }
@@ -58,6 +60,7 @@ pub struct Service {
     /// The configuration, with the ports left open.
     template: String,
     set: Vec<String>,
+    env: Vec<(String, String)>,
     roles: String,
     http: Http,
     embedded: u16,
@@ -88,6 +91,7 @@ impl Service {
             bootstrap,
             template,
             set: options.set.iter().map(|set| (*set).to_owned()).collect(),
+            env: options.env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             roles: options.roles.to_owned(),
             http: Http::new(""),
             embedded: 0,
@@ -156,7 +160,7 @@ impl Service {
     /// A subcommand with this service's configuration.
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = plimsoll();
-        command.arg("--config").arg(self.config());
+        command.arg("--config").arg(self.config()).envs(self.env.iter().map(|(name, value)| (name, value)));
         for set in &self.set {
             command.args(["--set", set]);
         }
@@ -177,6 +181,12 @@ impl Service {
         process.signal("TERM");
         let status = process.wait(STOP);
         assert!(status.success(), "{status}");
+    }
+
+    /// Waits until it has ended by itself, as after a refused start.
+    pub fn wait_ended(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("the service is running");
+        process.wait(START).code()
     }
 
     /// Ends it without warning.

@@ -1,0 +1,68 @@
+//! State in a bucket, on a real server that speaks S3.
+
+use std::sync::Arc;
+
+use plimsoll::event::SourcePartition;
+use plimsoll::state::{StateError, StateRoot, StateSettings, Store, Write};
+
+use super::{post, the_day_ends_with, wait_until_counted};
+use crate::small;
+use crate::support::{S3Server, Service, ServiceOptions, plimsoll};
+
+#[test]
+fn state_in_a_bucket_survives_a_kill_with_keys_of_a_profile() {
+    let Some(s3) = S3Server::start("plimsoll-state") else { return };
+    let (url, home) = (s3.url(), s3.home());
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = Service::start(&ServiceOptions {
+        models: &small::model(folder.path()),
+        set: &["state.url=s3://plimsoll-state/team/one"],
+        env: &[
+            ("AWS_ENDPOINT_URL", &url),
+            ("AWS_PROFILE", "plimsoll"),
+            ("HOME", home.to_str().unwrap()),
+            ("AWS_ACCESS_KEY_ID", ""),
+            ("AWS_SECRET_ACCESS_KEY", ""),
+        ],
+        ..ServiceOptions::default()
+    });
+    post(&service, 0..200);
+    wait_until_counted(&service, 400);
+    service.kill();
+    service.launch();
+    service.wait_ready();
+    post(&service, 200..300);
+    wait_until_counted(&service, 600);
+    the_day_ends_with(&service, 300);
+    service.terminate();
+
+    let verified = service.command("state").arg("verify").output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let local = plimsoll().arg("--config").arg(service.config()).args(["state", "inspect"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&local.stdout).into_owned();
+    assert!(shown.contains("not yet claimed"), "nothing is in the folder: {shown}");
+}
+
+/// Conditional writes alone keep two writers apart: nothing but the bucket connects them.
+#[test]
+fn of_two_stores_on_one_path_of_a_bucket_the_first_is_fenced() {
+    let Some(s3) = S3Server::start("plimsoll-fence") else { return };
+    let open = || {
+        let url = format!("s3://plimsoll-fence/{}", std::process::id());
+        StateRoot::open_with(&StateSettings { url, cache: 4 << 20 }, &s3.environment()).unwrap()
+    };
+    let source = SourcePartition { topic: "predictions".to_owned(), partition: 0 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let first: Arc<dyn Store> = open().partition("ingest", &source).await.unwrap();
+        first.write(vec![Write::put("owner", "first")]).await.unwrap();
+        let second = open().partition("ingest", &source).await.unwrap();
+        let refused = first.write(vec![Write::put("owner", "first again")]).await;
+        assert!(matches!(refused, Err(StateError::Fenced { .. })), "{refused:?}");
+        assert_eq!(second.get(b"owner").await.unwrap().as_deref(), Some(&b"first"[..]));
+        second.write(vec![Write::put("owner", "second")]).await.unwrap();
+        second.close().await.unwrap();
+        let third = open().partition("ingest", &source).await.unwrap();
+        assert_eq!(third.get(b"owner").await.unwrap().as_deref(), Some(&b"second"[..]));
+    });
+}
