@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
@@ -31,8 +31,16 @@ pub const FETCHING: [(&str, &str); 6] = [
     ("queued.max.messages.kbytes", "16384"),
 ];
 
+/// Shorter than librdkafka's 45 s, after which a process that is gone for good is replaced: one that comes back in time
+/// keeps its partitions.
+const MEMBERSHIP: [(&str, &str); 2] = [("session.timeout.ms", "20000"), ("heartbeat.interval.ms", "2000")];
+
 /// The embedded broker frees a dead member's partitions only after this.
 const EMBEDDED: [(&str, &str); 2] = [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")];
+
+/// The longest to wait until the partitions are given back, and how long to let librdkafka work at a time.
+const LEAVING: Duration = Duration::from_secs(5);
+const SERVING: Duration = Duration::from_millis(50);
 
 const REQUIRED: [(&str, &str); 3] =
     [("enable.auto.commit", "false"), ("auto.offset.reset", "earliest"), ("partition.assignment.strategy", "range")];
@@ -55,6 +63,8 @@ pub struct Consumer {
     group: String,
     topics: Vec<String>,
     embedded: bool,
+    /// Its name as a static member.
+    instance: Option<String>,
     cursors: Cursors,
 }
 
@@ -64,10 +74,13 @@ struct Member {
     link: Link,
     events: Mutex<VecDeque<Polled>>,
     closing: AtomicBool,
+    /// Partitions were taken away while closing.
+    released: AtomicBool,
 }
 
 impl Consumer {
-    /// Joins `group`; polling does the rest.
+    /// Joins `group`; polling does the rest. A process with an instance name is a static member: when it dies and
+    /// comes back within the session timeout, it gets the same partitions again at once, without a rebalance.
     pub fn new(
         settings: &BusSettings,
         group: &str,
@@ -76,20 +89,25 @@ impl Consumer {
     ) -> Result<Self, BusError> {
         let embedded = client::is_embedded(settings);
         let mut defaults = FETCHING.to_vec();
-        if embedded {
-            defaults.extend(EMBEDDED);
-        }
+        defaults.extend(if embedded { EMBEDDED } else { MEMBERSHIP });
         let mut required = REQUIRED.to_vec();
         required.push(("group.id", group));
+        // The embedded broker never assigns anything to a static member.
+        let instance = settings.instance.clone().filter(|_| !embedded);
+        if let Some(instance) = &instance {
+            required.push(("group.instance.id", instance));
+        }
         let config = client::properties(settings, &defaults, &required)?;
         let link = Link::new(settings, telemetry);
-        let member = Member { link, events: Mutex::default(), closing: AtomicBool::new(false) };
+        let member =
+            Member { link, events: Mutex::default(), closing: AtomicBool::default(), released: AtomicBool::default() };
         let client: BaseConsumer<Member> = config.create_with_context(member).map_err(client::refused)?;
         let consumer = Self {
             client,
             group: group.to_owned(),
             topics: topics.to_vec(),
             embedded,
+            instance,
             cursors: Cursors::new(embedded),
         };
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
@@ -153,9 +171,28 @@ impl Consumer {
         client::partitions(self.client.client(), &self.member().link, topic)
     }
 
-    /// Leaves the group at once, so that its partitions go to other members without waiting for a timeout.
-    pub fn close(self) {
-        drop(self);
+    /// Leaves the group for good, so that its partitions go to other members without waiting for a timeout. Dropping
+    /// a static member only disconnects it.
+    pub fn leave(self) {
+        if self.instance.is_none() {
+            return;
+        }
+        self.member().closing.store(true, Ordering::SeqCst);
+        self.client.unsubscribe();
+        let deadline = Instant::now() + LEAVING;
+        while !self.member().released.load(Ordering::SeqCst) && Instant::now() < deadline {
+            self.serve(SERVING);
+        }
+        // The request leaves once fetching has stopped, which nothing tells.
+        self.serve(SERVING * 4);
+    }
+
+    /// Lets librdkafka call back; records have no reader any more.
+    fn serve(&self, duration: Duration) {
+        let deadline = Instant::now() + duration;
+        while Instant::now() < deadline {
+            let _ = self.client.poll(deadline.saturating_duration_since(Instant::now()));
+        }
     }
 
     fn commit_as(&self, offsets: &[(SourcePartition, i64)], mode: CommitMode) -> Result<(), BusError> {
@@ -197,8 +234,13 @@ impl Consumer {
 
     /// Librdkafka goes on by itself after every error but a fatal one.
     fn bear(&self, error: &KafkaError) -> Result<(), BusError> {
-        if let KafkaError::MessageConsumptionFatal(_) = error {
-            return Err(self.failed(error));
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            return Err(match (code, &self.instance) {
+                (RDKafkaErrorCode::FencedInstanceId, Some(instance)) => {
+                    BusError::Instance { group: self.group.clone(), instance: instance.clone() }
+                }
+                _ => self.failed(error),
+            });
         }
         tracing::debug!(group = self.group, %error, "reading goes on after an error");
         Ok(())
@@ -286,6 +328,7 @@ impl ConsumerContext for Member {
             if let Err(error) = client.unassign() {
                 tracing::debug!(%error, "leaving the group");
             }
+            self.released.store(true, Ordering::SeqCst);
             return;
         }
         let sources = list

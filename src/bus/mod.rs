@@ -5,6 +5,7 @@ mod client;
 mod consumer;
 mod cursors;
 mod embedded;
+mod instance;
 mod producer;
 mod record;
 mod settings;
@@ -16,6 +17,7 @@ mod topics;
 pub use admin::Admin;
 pub use consumer::{Consumer, FETCHING, Polled};
 pub use embedded::EmbeddedBroker;
+pub use instance::Instance;
 pub use producer::Producer;
 pub use record::{Outgoing, Record, Records};
 pub use settings::{BrokerSource, BusSettings};
@@ -40,6 +42,10 @@ pub enum BusError {
     Produce { topic: String, reason: String },
     #[error("reading {group} failed: {reason}")]
     Consume { group: String, reason: String },
+    #[error(
+        "another process reads {group} as instance '{instance}', too: give each process a kafka.instance of its own"
+    )]
+    Instance { group: String, instance: String },
     #[error("the embedded broker cannot start on {listen}: {reason}")]
     Embedded { listen: String, reason: String },
 }

@@ -72,7 +72,9 @@ pub fn run(
         let outcome = consumer().map_err(RunError::from).and_then(|consumer| {
             let mut running =
                 Running { role, settings, runtime, consumer, partitions: BTreeMap::new(), checkpointed: started };
-            running.follow()
+            running.follow()?;
+            running.consumer.leave();
+            Ok(())
         });
         let Err(error) = outcome else { return };
         tracing::error!(role = role.name(), %error, "role stopped, starting again from its state");

@@ -13,6 +13,7 @@
 )]
 
 mod bad_input;
+mod chaos;
 mod cli;
 mod clients;
 mod compare;
@@ -23,9 +24,11 @@ mod faults;
 mod golden;
 mod http;
 mod imports;
+mod membership;
 mod pipeline;
 mod references;
 mod small;
 mod smtp;
+mod soak;
 mod support;
 mod tasks;

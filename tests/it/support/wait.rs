@@ -17,6 +17,11 @@ pub fn eventually<T>(within: Duration, what: &str, mut ask: impl FnMut() -> Opti
     }
 }
 
+/// For what has a pace of its own: load and faults. Never a way to wait for something.
+pub fn pause(duration: Duration) {
+    sleep(duration);
+}
+
 /// As [`eventually`], for a condition.
 pub fn eventually_true(within: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     eventually(within, what, || holds().then_some(()));
