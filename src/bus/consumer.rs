@@ -171,9 +171,10 @@ impl Consumer {
         client::partitions(self.client.client(), &self.member().link, topic)
     }
 
-    /// Leaves the group for good, so that its partitions go to other members without waiting for a timeout. Dropping
-    /// a static member only disconnects it.
-    pub fn leave(self) {
+    /// Leaves the group for good, so that its partitions go to other members without waiting for a timeout; nothing
+    /// may be asked of it any more. To drop a static member without it only disconnects it, and to drop a dynamic one
+    /// is to leave.
+    pub fn leave(&mut self) {
         if self.instance.is_none() {
             return;
         }

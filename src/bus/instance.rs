@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 /// More processes than this on one data folder go without a name.
@@ -49,14 +49,16 @@ impl Instance {
 
 /// What the file says, or from now on will say.
 fn identity(mut file: &File) -> io::Result<String> {
-    let mut text = String::new();
-    file.take(100).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    file.take(100).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
     let known = text.trim();
     if known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(known.to_owned());
     }
     let fresh = format!("{:016x}", RandomState::new().hash_one(file.metadata()?.len()));
     file.set_len(0)?;
+    file.rewind()?;
     file.write_all(fresh.as_bytes())?;
     Ok(fresh)
 }

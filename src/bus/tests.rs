@@ -141,7 +141,7 @@ async fn records_offsets_and_commits_survive_a_restart_of_the_broker() {
         let seen = read(&mut consumer, |_| None, |seen| total(seen) >= 5_000);
         let next: Vec<_> = (0..).zip([1_000, 7, 1_666]).map(|(p, next)| (source("predictions", p), next)).collect();
         consumer.commit_sync(&next).unwrap();
-        consumer.leave();
+        drop(consumer);
         seen
     })
     .await;
@@ -161,7 +161,7 @@ async fn records_offsets_and_commits_survive_a_restart_of_the_broker() {
     let again = blocking(move || {
         let start = |source: &SourcePartition| (source.partition != 0).then_some(1_660);
         let seen = read(&mut consumer, start, |seen| total(seen) >= 1_667 + 7 + 6);
-        consumer.leave();
+        drop(consumer);
         seen
     })
     .await;
@@ -261,7 +261,7 @@ async fn a_second_member_takes_a_share_and_gives_it_back_when_it_leaves() {
         holds.poll_until(&mut [&mut first, &mut second], |held| {
             held[0].len() + held[1].len() == 3 && !held[1].is_empty()
         });
-        second.leave();
+        drop(second);
         holds.poll_until(&mut [&mut first], |held| held[0].len() == 3);
     })
     .await;
@@ -420,7 +420,7 @@ async fn a_topic_made_anew_is_read_from_its_beginning() {
     let mut consumer = Consumer::new(&settings, GROUP, &["predictions".to_owned()], &telemetry).unwrap();
     let seen = blocking(move || {
         let seen = read(&mut consumer, |_| Some(77), |seen| total(seen) == 1);
-        consumer.leave();
+        drop(consumer);
         seen
     })
     .await;

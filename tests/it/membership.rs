@@ -109,6 +109,7 @@ fn a_member_that_leaves_hands_its_partitions_over_at_once() {
     let (mut first, mut second) = (group.join("a"), group.join("b"));
     until(&mut [&mut first, &mut second], |members| members.iter().all(|member| member.held.len() == 1));
     second.consumer.leave();
+    drop(second);
     until(&mut [&mut first], |members| members[0].held.len() == 2);
 }
 

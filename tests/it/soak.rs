@@ -13,7 +13,7 @@ use plimsoll::telemetry::Telemetry;
 use serde_json::json;
 
 use crate::small;
-use crate::support::{Brokers, KafkaBroker, RUNTIME, Service, ServiceOptions, pause};
+use crate::support::{Brokers, KafkaBroker, RUNTIME, Raised, Service, ServiceOptions, pause};
 
 /// Predictions per second, and as many outcomes.
 const RATE: u64 = 200;
@@ -59,6 +59,7 @@ fn nothing_grows_without_bound_at_a_steady_load() {
 
     let samples = thread::scope(|scope| {
         scope.spawn(|| publish(&producer, &topics, &over, &published));
+        let _over = Raised(&over);
         let started = Instant::now();
         let mut samples = Vec::new();
         while started.elapsed().as_secs_f64() < minutes * 60.0 {
@@ -73,7 +74,6 @@ fn nothing_grows_without_bound_at_a_steady_load() {
             });
             write(&samples);
         }
-        over.store(true, Ordering::Relaxed);
         samples
     });
     service.wait_settled();

@@ -9,28 +9,31 @@ use plimsoll::telemetry::Telemetry;
 
 use crate::support::Service;
 
-type Episodes = BTreeMap<String, Vec<Alert>>;
+/// None is a tombstone: what was pending has come to nothing.
+type Histories = BTreeMap<String, Vec<Option<Alert>>>;
 
 /// What breaks the promise of one open alert per fingerprint that is never lost, a line for each.
 pub fn faults_of_history(service: &Service) -> Vec<String> {
     let mut faults = Vec::new();
     for (fingerprint, alerts) in history(service) {
         let mut seen: Vec<&Alert> = Vec::new();
-        for alert in &alerts {
+        for alert in alerts.iter().flatten() {
             // After a crash the last revisions are published again.
             if seen.contains(&alert) {
                 continue;
             }
             if let Some(before) = seen.last()
-                && before.state != AlertState::Resolved
+                && before.state == AlertState::Firing
                 && before.started_at != alert.started_at
             {
                 faults.push(format!("{fingerprint}: a second episode while the first is open: {alert:?}"));
             }
             seen.push(alert);
         }
-        if alerts.last() != seen.last().copied() {
-            faults.push(format!("{fingerprint}: the topic ends with an older revision: {:?}", alerts.last()));
+        if let Some(Some(last)) = alerts.last()
+            && seen.last() != Some(&last)
+        {
+            faults.push(format!("{fingerprint}: the topic ends with an older revision: {last:?}"));
         }
     }
     faults
@@ -50,16 +53,17 @@ pub fn open(service: &Service) -> Vec<String> {
 }
 
 /// All records by fingerprint, in their order.
-fn history(service: &Service) -> Episodes {
+fn history(service: &Service) -> Histories {
     let settings = service.settings();
     let topic = Topics::new(&settings.bus).alerts;
     let mut tail = Tail::new(&settings.bus, &[topic], &Telemetry::default()).expect("a reader");
-    let mut all = Episodes::new();
+    let mut all = Histories::new();
     while !tail.is_caught_up() {
         for (_, records) in tail.poll(1_000, Duration::from_millis(100)).expect("the topic can be read") {
             for record in records.iter() {
-                let alert: Alert = serde_json::from_slice(record.payload.unwrap()).expect("an alert");
-                all.entry(alert.fingerprint.to_string()).or_default().push(alert);
+                let fingerprint = String::from_utf8_lossy(record.key.expect("a fingerprint")).into_owned();
+                let alert = record.payload.map(|payload| serde_json::from_slice(payload).expect("an alert"));
+                all.entry(fingerprint).or_default().push(alert);
             }
         }
     }

@@ -11,14 +11,14 @@ mod tables;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plimsoll::bus::{Admin, BrokerSource, BusSettings, Producer};
 use plimsoll::telemetry::Telemetry;
 
-use crate::support::{Brokers, KafkaCluster, Service, ServiceOptions, unique};
+use crate::support::{Brokers, KafkaCluster, Raised, Service, ServiceOptions, pause, unique};
 use faults::{Fault, Kind, SESSION, Targets};
 use load::{Load, Published};
 use watch::Sample;
@@ -101,14 +101,16 @@ fn run(seed: u64, targets: &Targets<'_>, load: &Load, prefix: &str) -> (Publishe
         let group = format!("{prefix}.ingest");
         let topic = format!("{prefix}.predictions");
         let (admin, calm) = (&admin, &calm);
+        let now_calm = Raised(calm);
         let watching = scope.spawn(move || watch::watch(admin, &group, &topic, calm));
         let disturbing = scope.spawn(|| targets.disturb(seed, &published));
+        let now_published = Raised(&published);
         let result = load.publish(&producer, RATE);
-        published.store(true, Ordering::Relaxed);
+        drop(now_published);
         let disturbed = disturbing.join();
         // What the last fault held up is still to come.
-        crate::support::pause(SESSION * 3);
-        calm.store(true, Ordering::Relaxed);
+        pause(SESSION * 3);
+        drop(now_calm);
         let samples = watching.join().unwrap();
         disturbed.unwrap();
         (result, samples)
@@ -129,6 +131,10 @@ fn report(faults: &[Fault], samples: &[Sample], published: &Published) {
     println!("{} events in {:.1} s", published.events, published.took.as_secs_f64());
     let recoveries: Vec<(Kind, Option<Duration>)> =
         faults.iter().map(|fault| (fault.kind, watch::recovery(fault, samples))).collect();
+    for (fault, (_, recovery)) in faults.iter().zip(&recoveries) {
+        let seconds = recovery.map(|time| time.as_secs_f64());
+        println!("{:?} of {}: reading again after {seconds:.1?} s", fault.kind, fault.target);
+    }
     for (kind, count) in faults::counts(faults) {
         let mut times: Vec<f64> = recoveries
             .iter()

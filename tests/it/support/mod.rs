@@ -22,7 +22,7 @@ pub use kafka::KafkaBroker;
 pub use process::{Process, signal};
 pub use python::{SmtpSink, python};
 pub use service::{Brokers, Service, ServiceOptions};
-pub use wait::{eventually, eventually_true, pause};
+pub use wait::{Raised, eventually, eventually_true, pause};
 
 /// Folder of the repository, in which the programs run.
 pub fn root() -> &'static Path {
