@@ -179,6 +179,9 @@ impl Consumer {
             return;
         }
         self.member().closing.store(true, Ordering::SeqCst);
+        // Without partitions there is nothing to give back.
+        let is_idle = self.client.assignment().is_ok_and(|held| held.count() == 0);
+        self.member().released.store(is_idle, Ordering::SeqCst);
         self.client.unsubscribe();
         let deadline = Instant::now() + LEAVING;
         while !self.member().released.load(Ordering::SeqCst) && Instant::now() < deadline {

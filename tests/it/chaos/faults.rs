@@ -75,12 +75,13 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// Every kind in turn, in an order and at times from the seed, until `over`; returns when all have passed.
-    pub fn disturb(&self, seed: u64, over: &AtomicBool) {
+    /// Every kind in turn, in an order and at times from the seed, for this long; returns when all have passed.
+    pub fn disturb(&self, seed: u64, duration: Duration) {
+        let started = Instant::now();
         let mut random = Random::new(seed ^ 0xfa_17);
         let mut coming: Vec<Kind> = Vec::new();
         thread::scope(|scope| {
-            while !over.load(Ordering::Relaxed) {
+            while started.elapsed() < duration {
                 if coming.is_empty() {
                     coming = shuffled(&mut random);
                 }

@@ -55,7 +55,7 @@ fn workers_and_brokers_that_come_and_go_change_nothing_in_the_tables() {
     let workers = (0..WORKERS).map(|_| Service::start(&options)).collect();
     let targets = Targets::new(&cluster, workers);
     let load = Load::new(seed, RATE * usize::try_from(seconds).unwrap(), topics.clone(), PARTITIONS);
-    let (published, samples) = run(seed, &targets, &load, &prefix);
+    let (published, samples) = run(seed, Duration::from_secs(seconds), &targets, &load, &prefix);
     let (mut workers, faults) = targets.into_parts();
     for worker in &mut workers {
         worker.wait_ready();
@@ -82,8 +82,9 @@ fn workers_and_brokers_that_come_and_go_change_nothing_in_the_tables() {
     assert!(crashed.is_empty(), "workers that were asked to stop were ended by a signal: {crashed:?}");
 }
 
-/// Load and faults at once, watched, until the last event is published and the last fault has passed.
-fn run(seed: u64, targets: &Targets<'_>, load: &Load, prefix: &str) -> (Published, Vec<Sample>) {
+/// Load and faults at once, watched, until the last event is published and the last fault has passed. Where brokers are
+/// away the load waits for them, so that it may outlast the faults.
+fn run(seed: u64, duration: Duration, targets: &Targets<'_>, load: &Load, prefix: &str) -> (Published, Vec<Sample>) {
     let bus = BusSettings {
         brokers: BrokerSource::External(targets.cluster.bootstrap().to_owned()),
         properties: BTreeMap::new(),
@@ -96,17 +97,15 @@ fn run(seed: u64, targets: &Targets<'_>, load: &Load, prefix: &str) -> (Publishe
     };
     let admin = Admin::new(&bus, &Telemetry::default()).unwrap();
     let producer = Producer::new(&bus, &Telemetry::default()).unwrap();
-    let (published, calm) = (AtomicBool::new(false), AtomicBool::new(false));
+    let calm = AtomicBool::new(false);
     thread::scope(|scope| {
         let group = format!("{prefix}.ingest");
         let topic = format!("{prefix}.predictions");
         let (admin, calm) = (&admin, &calm);
         let now_calm = Raised(calm);
         let watching = scope.spawn(move || watch::watch(admin, &group, &topic, calm));
-        let disturbing = scope.spawn(|| targets.disturb(seed, &published));
-        let now_published = Raised(&published);
+        let disturbing = scope.spawn(move || targets.disturb(seed, duration));
         let result = load.publish(&producer, RATE);
-        drop(now_published);
         let disturbed = disturbing.join();
         // What the last fault held up is still to come.
         pause(SESSION * 3);

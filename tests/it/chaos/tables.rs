@@ -9,12 +9,11 @@ use crate::support::Service;
 const WINDOW: [&str; 7] = ["model", "version", "variant", "segment", "window_start", "window_end", "window_size"];
 
 /// Each table with what identifies its rows, beside the window.
-const TABLES: [(&str, &[&str]); 7] = [
+const TABLES: [(&str, &[&str]); 6] = [
     ("accounting", &["topic", "partition"]),
     ("windows", &WINDOW),
     ("features", &["feature"]),
     ("drift", &["feature", "method"]),
-    ("multivariate", &["method"]),
     ("quality", &["feature", "rule"]),
     ("performance", &["metric"]),
 ];
