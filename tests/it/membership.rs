@@ -11,8 +11,8 @@ use crate::support::{KafkaBroker, RUNTIME, unique};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(100);
-/// The longest that Kafka allows: nothing in these tests waits for it.
-const SESSION: &str = "1800000";
+/// Longer than these tests wait for anything, and as long as librdkafka allows.
+const SESSION: &str = "300000";
 
 struct Group {
     settings: BusSettings,

@@ -125,7 +125,7 @@ impl Load {
         let mut random = Random::new(self.seed).at(index);
         let model = index % MODELS;
         let later = index > self.predictions / 2;
-        let jitter = Span::from_secs(random.below(1_200) as i64);
+        let jitter = Span::from_secs(i64::from(random.below_u32(1_200)));
         let late = match random.below(1_000) {
             0..5 => Span::from_hours(20),
             5..7 => Span::from_days(20),
@@ -206,5 +206,6 @@ fn label(index: usize) -> &'static str {
 }
 
 fn time(index: usize) -> Timestamp {
-    Timestamp::from_millis(START).plus(Span::from_millis(STEP.millis() * index as i64))
+    let steps = i64::try_from(index).expect("a short run");
+    Timestamp::from_millis(START).plus(Span::from_millis(STEP.millis() * steps))
 }

@@ -13,9 +13,10 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use plimsoll::bus::{Admin, BrokerSource, BusSettings, Producer};
+use plimsoll::clock::{Clock, SystemClock};
 use plimsoll::telemetry::Telemetry;
 
 use crate::support::{Brokers, KafkaCluster, Raised, Service, ServiceOptions, pause, unique};
@@ -158,5 +159,5 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn any_seed() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemClock.now().millis().unsigned_abs()
 }

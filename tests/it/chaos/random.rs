@@ -1,6 +1,6 @@
 //! Numbers from a seed.
 
-/// SplitMix64 (Steele, Lea & Flood 2014).
+/// `SplitMix64` (Steele, Lea & Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -26,6 +26,10 @@ impl Random {
 
     pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
+    }
+
+    pub fn below_u32(&mut self, limit: u32) -> u32 {
+        (self.next() % u64::from(limit.max(1))) as u32
     }
 
     pub fn is(&mut self, probability: f64) -> bool {
