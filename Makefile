@@ -55,6 +55,28 @@ bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (r
 	tests/kafka/kafka.sh start "$$folder/kafka"; \
 	"$(CARGO_TARGET_DIR)/release/plimsoll" bench --brokers "$$(cat "$$folder/kafka/bootstrap")" $(ARGS)
 
+# One test that `make test` leaves out or runs in a shorter form; its output is the report.
+RUN_ONE = PLIMSOLL_TEST_REQUIRE_ALL=1 cargo test --locked --test it -- --exact --include-ignored --nocapture
+
+.PHONY: chaos
+chaos: ## Three workers and three brokers that are killed, stopped and paused under load (LONG=1: 3 minutes; SEED=…)
+	@tests/setup.sh build
+	@tests/kafka/kafka.sh resolve
+	PLIMSOLL_TEST_CHAOS_SECONDS=$(if $(LONG),180,60) PLIMSOLL_TEST_SEED=$(SEED) \
+		$(RUN_ONE) chaos::workers_and_brokers_that_come_and_go_change_nothing_in_the_tables
+
+.PHONY: soak
+soak: ## Half an hour at a steady load: does memory, descriptors, state or lag grow without bound? (MINUTES=10)
+	@tests/setup.sh build
+	@tests/kafka/kafka.sh resolve
+	PLIMSOLL_TEST_SOAK_MINUTES=$(or $(MINUTES),30) $(RUN_ONE) soak::nothing_grows_without_bound_at_a_steady_load
+
+.PHONY: scale
+scale: ## How long one process and two take to read the same events (debug build)
+	@tests/setup.sh build
+	@tests/kafka/kafka.sh resolve
+	$(RUN_ONE) chaos::scale::two_processes_are_not_slower_than_one
+
 .PHONY: bench-statistics
 bench-statistics: ## Speed of profiles, statistics and detectors beside their budgets and beside NumPy
 	@tests/setup.sh build

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::threads::Threads;
 use super::{App, AppError, Part, load_reference};
 use crate::api::{self, ApiParts, ApiState, EventSink, View, ViewHandle, ViewLimits, ViewTopic};
-use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Producer, Tail, Topics};
+use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topics};
 use crate::clock::Clock;
 use crate::evaluate::EvaluateRole;
 use crate::evaluate::checks::{CheckRunner, load_checks};
@@ -77,6 +77,7 @@ pub async fn start(
     // The embedded broker must be up before its clients look for it, and HTTP before any wait.
     let serving = CancellationToken::new();
     let broker = start_broker(&mut settings).await?;
+    let instance = claim_instance(&mut settings);
     let producer = Arc::new(Producer::new(&settings.bus, &telemetry)?);
     let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
     let (http, server) = if parts.contains(&Part::Api) {
@@ -110,6 +111,7 @@ pub async fn start(
         server,
         serving,
         broker,
+        _instance: instance,
         parts,
     };
     let connected = tokio::select! {
@@ -147,6 +149,20 @@ async fn start_broker(settings: &mut Settings) -> Result<Option<EmbeddedBroker>,
     // Port 0 leaves the choice to the system.
     *listen = broker.address();
     Ok(Some(broker))
+}
+
+/// Gives this process a name in its consumer groups, if its configuration does not.
+fn claim_instance(settings: &mut Settings) -> Option<Instance> {
+    if settings.bus.instance.is_some() || matches!(settings.bus.brokers, BrokerSource::Embedded { .. }) {
+        return None;
+    }
+    let claimed = Instance::claim(&settings.data).unwrap_or_else(|error| {
+        let folder = settings.data.display();
+        tracing::warn!(%folder, %error, "the data folder cannot keep a name for this process; set kafka.instance");
+        None
+    });
+    settings.bus.instance = claimed.as_ref().map(|instance| instance.name().to_owned());
+    claimed
 }
 
 async fn read_references(settings: &Settings, ready: Vec<Reference>) -> Result<References, AppError> {

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, ViewHandle};
-use crate::bus::{Admin, BusError, BusSettings, EmbeddedBroker, Producer, Topics};
+use crate::bus::{Admin, BusError, BusSettings, EmbeddedBroker, Instance, Producer, Topics};
 use crate::codec::files::FileError;
 use crate::evaluate::checks::CheckErrors;
 use crate::notify::MailError;
@@ -56,6 +56,8 @@ pub struct App {
     server: Option<JoinHandle<Result<(), ApiError>>>,
     serving: CancellationToken,
     broker: Option<EmbeddedBroker>,
+    /// Keeps the name of this process from being taken by another.
+    _instance: Option<Instance>,
     parts: BTreeSet<Part>,
 }
 

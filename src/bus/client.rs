@@ -29,7 +29,7 @@ const REFUSED: [(&str, &str); 15] = [
     ("bootstrap.servers", "write it as kafka.brokers"),
     ("metadata.broker.list", "write it as kafka.brokers"),
     ("group.id", "every role has a group of its own, named after kafka.prefix"),
-    ("group.instance.id", "several clients of one process would fence each other"),
+    ("group.instance.id", "write it as kafka.instance"),
     ("group.protocol", "offsets come from the state store, which needs the classic protocol"),
     ("partition.assignment.strategy", "state moves with whole partitions, which needs range"),
     ("enable.auto.commit", "offsets are committed after the state that holds them"),
@@ -229,6 +229,7 @@ mod tests {
             outcomes: Vec::new(),
             partitions: 1,
             replication: 1,
+            instance: None,
         }
     }
 

@@ -32,11 +32,19 @@ pub const FETCHING: [(&str, &str); 6] = [
     ("queued.max.messages.kbytes", "16384"),
 ];
 
+/// Shorter than librdkafka's 45 s, after which a process that is gone for good is replaced: one that comes back in time
+/// keeps its partitions.
+const MEMBERSHIP: [(&str, &str); 2] = [("session.timeout.ms", "20000"), ("heartbeat.interval.ms", "2000")];
+
 /// The embedded broker frees a dead member's partitions only after this.
 const EMBEDDED: [(&str, &str); 2] = [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")];
 
 /// How soon partitions that were added to a topic are seen.
 const REFRESH: (&str, &str) = ("topic.metadata.refresh.interval.ms", "30000");
+
+/// The longest to wait until the partitions are given back, and how long to let librdkafka work at a time.
+const LEAVING: Duration = Duration::from_secs(5);
+const SERVING: Duration = Duration::from_millis(50);
 
 /// An offset that the topic does not have is an error, never a reason to read from somewhere else.
 const REQUIRED: [(&str, &str); 3] =
@@ -64,6 +72,8 @@ pub struct Consumer {
     topics: Vec<String>,
     embedded: bool,
     faults: Faults,
+    /// Its name as a static member.
+    instance: Option<String>,
     cursors: Cursors,
 }
 
@@ -73,10 +83,13 @@ struct Member {
     link: Link,
     events: Mutex<VecDeque<Polled>>,
     closing: AtomicBool,
+    /// Partitions were taken away while closing.
+    released: AtomicBool,
 }
 
 impl Consumer {
-    /// Joins `group`; polling does the rest.
+    /// Joins `group`; polling does the rest. A process with an instance name is a static member: when it dies and
+    /// comes back within the session timeout, it gets the same partitions again at once, without a rebalance.
     pub fn new(
         settings: &BusSettings,
         group: &str,
@@ -86,14 +99,18 @@ impl Consumer {
         let embedded = client::is_embedded(settings);
         let mut defaults = FETCHING.to_vec();
         defaults.push(REFRESH);
-        if embedded {
-            defaults.extend(EMBEDDED);
-        }
+        defaults.extend(if embedded { EMBEDDED } else { MEMBERSHIP });
         let mut required = REQUIRED.to_vec();
         required.push(("group.id", group));
+        // The embedded broker never assigns anything to a static member.
+        let instance = settings.instance.clone().filter(|_| !embedded);
+        if let Some(instance) = &instance {
+            required.push(("group.instance.id", instance));
+        }
         let config = client::properties(settings, &defaults, &required)?;
         let link = Link::new(settings, telemetry);
-        let member = Member { link, events: Mutex::default(), closing: AtomicBool::new(false) };
+        let member =
+            Member { link, events: Mutex::default(), closing: AtomicBool::default(), released: AtomicBool::default() };
         let client: BaseConsumer<Member> = config.create_with_context(member).map_err(client::refused)?;
         let consumer = Self {
             client,
@@ -101,6 +118,7 @@ impl Consumer {
             topics: topics.to_vec(),
             embedded,
             faults: Faults::new(telemetry),
+            instance,
             cursors: Cursors::new(embedded),
         };
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
@@ -172,9 +190,32 @@ impl Consumer {
         }
     }
 
-    /// Leaves the group at once, so that its partitions go to other members without waiting for a timeout.
-    pub fn close(self) {
-        drop(self);
+    /// Leaves the group for good, so that its partitions go to other members without waiting for a timeout; nothing
+    /// may be asked of it any more. To drop a static member without it only disconnects it, and to drop a dynamic one
+    /// is to leave.
+    pub fn leave(&mut self) {
+        if self.instance.is_none() {
+            return;
+        }
+        self.member().closing.store(true, Ordering::SeqCst);
+        // Without partitions there is nothing to give back.
+        let is_idle = self.client.assignment().is_ok_and(|held| held.count() == 0);
+        self.member().released.store(is_idle, Ordering::SeqCst);
+        self.client.unsubscribe();
+        let deadline = Instant::now() + LEAVING;
+        while !self.member().released.load(Ordering::SeqCst) && Instant::now() < deadline {
+            self.serve(SERVING);
+        }
+        // The request leaves once fetching has stopped, which nothing tells.
+        self.serve(SERVING * 4);
+    }
+
+    /// Lets librdkafka call back; records have no reader any more.
+    fn serve(&self, duration: Duration) {
+        let deadline = Instant::now() + duration;
+        while Instant::now() < deadline {
+            let _ = self.client.poll(deadline.saturating_duration_since(Instant::now()));
+        }
     }
 
     fn commit_as(&self, offsets: &[(SourcePartition, i64)], mode: CommitMode) -> Result<(), BusError> {
@@ -217,6 +258,11 @@ impl Consumer {
     /// Librdkafka goes on by itself after every error but a fatal one, and one that says that the offset is out of
     /// range: the next assignment tells how.
     fn bear(&self, error: &KafkaError) -> Result<(), BusError> {
+        if let KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) = error
+            && let Some(instance) = &self.instance
+        {
+            return Err(BusError::Instance { group: self.group.clone(), instance: instance.clone() });
+        }
         if matches!(
             error,
             KafkaError::MessageConsumptionFatal(_)
@@ -294,6 +340,7 @@ impl ConsumerContext for Member {
             if let Err(error) = client.unassign() {
                 tracing::debug!(%error, "leaving the group");
             }
+            self.released.store(true, Ordering::SeqCst);
             return;
         }
         let sources = list

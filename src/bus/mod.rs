@@ -5,6 +5,7 @@ mod client;
 mod consumer;
 mod cursors;
 mod embedded;
+mod instance;
 mod positions;
 mod producer;
 mod record;
@@ -17,6 +18,7 @@ mod topics;
 pub use admin::Admin;
 pub use consumer::{Consumer, FETCHING, Polled};
 pub use embedded::EmbeddedBroker;
+pub use instance::Instance;
 pub use producer::Producer;
 pub use record::{Outgoing, Record, Records};
 pub use settings::{BrokerSource, BusSettings};
@@ -52,6 +54,10 @@ pub enum BusError {
          out, or plimsoll state reset lets everything be counted anew"
     )]
     Deleted { topic: String, partition: i32, wanted: i64, start: i64 },
+    #[error(
+        "another process reads {group} as instance '{instance}', too: give each process a kafka.instance of its own"
+    )]
+    Instance { group: String, instance: String },
     #[error("the embedded broker cannot start on {listen}: {reason}")]
     Embedded { listen: String, reason: String },
 }

@@ -16,6 +16,9 @@ pub struct BusSettings {
     /// Partitions of the topics that Plimsoll creates.
     pub partitions: i32,
     pub replication: i32,
+    /// The name under which this process is a static member of its groups; without one it is a dynamic member. Two
+    /// processes with one name take it away from each other.
+    pub instance: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

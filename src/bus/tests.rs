@@ -33,6 +33,7 @@ fn settings(listen: SocketAddr, data: &Path) -> BusSettings {
         outcomes: vec!["outcomes".to_owned()],
         partitions: PARTITIONS,
         replication: 1,
+        instance: None,
     }
 }
 
@@ -140,7 +141,7 @@ async fn records_offsets_and_commits_survive_a_restart_of_the_broker() {
         let seen = read(&mut consumer, |_| None, |seen| total(seen) >= 5_000);
         let next: Vec<_> = (0..).zip([1_000, 7, 1_666]).map(|(p, next)| (source("predictions", p), next)).collect();
         consumer.commit_sync(&next).unwrap();
-        consumer.close();
+        drop(consumer);
         seen
     })
     .await;
@@ -160,7 +161,7 @@ async fn records_offsets_and_commits_survive_a_restart_of_the_broker() {
     let again = blocking(move || {
         let start = |source: &SourcePartition| (source.partition != 0).then_some(1_660);
         let seen = read(&mut consumer, start, |seen| total(seen) >= 1_667 + 7 + 6);
-        consumer.close();
+        drop(consumer);
         seen
     })
     .await;
@@ -260,7 +261,7 @@ async fn a_second_member_takes_a_share_and_gives_it_back_when_it_leaves() {
         holds.poll_until(&mut [&mut first, &mut second], |held| {
             held[0].len() + held[1].len() == 3 && !held[1].is_empty()
         });
-        second.close();
+        drop(second);
         holds.poll_until(&mut [&mut first], |held| held[0].len() == 3);
     })
     .await;

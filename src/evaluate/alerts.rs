@@ -28,6 +28,17 @@ pub(super) struct Alerts {
 struct AlertRecord {
     alert: Option<Alert>,
     traces: BTreeMap<String, Trace>,
+    /// Of the alert that was last told of, in whichever episode: it never falls, so that a late repeat is known for one.
+    #[serde(default)]
+    revision: u32,
+}
+
+impl AlertRecord {
+    fn next_revision(&mut self) -> u32 {
+        let known = self.alert.as_ref().map_or(0, |alert| alert.revision);
+        self.revision = self.revision.max(known) + 1;
+        self.revision
+    }
 }
 
 /// What an alert is about.
@@ -154,6 +165,8 @@ impl Alerts {
         if !is_open && (!raised.is_bad_now || raised.standing == Standing::Clear) {
             return Ok(());
         }
+        let last = record.alert.as_ref().map_or(0, |alert| alert.revision);
+        record.revision = record.revision.max(last);
         let open = record.alert.take().filter(|_| is_open);
         let (state, since) = match (&open, raised.standing) {
             (_, Standing::Bad { since }) => (AlertState::Firing, since),
@@ -193,7 +206,7 @@ impl Alerts {
             started_at: open.as_ref().filter(|alert| alert.state == AlertState::Firing).map_or(since, |a| a.started_at),
             fired_at: fired.or((state == AlertState::Firing).then_some(report.window_end)),
             resolved_at: (state == AlertState::Resolved).then_some(report.window_end),
-            revision: open.as_ref().map_or(1, |alert| alert.revision + 1),
+            revision: record.next_revision(),
             summary,
             evidence,
         };
@@ -226,7 +239,7 @@ impl Alerts {
             }
             alert.state = AlertState::Resolved;
             alert.resolved_at = Some(at);
-            alert.revision += 1;
+            alert.revision = self.records.entry(fingerprint.clone()).or_default().next_revision();
             if let Some(evidence) = alert.evidence.as_object_mut() {
                 evidence.insert("told_by".to_owned(), whole.fingerprint.as_str().into());
             }

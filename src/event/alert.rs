@@ -27,6 +27,7 @@ pub struct Alert {
     pub fired_at: Option<Timestamp>,
     /// End of the window that resolved it, in event time.
     pub resolved_at: Option<Timestamp>,
+    /// Rises with every record of this fingerprint, over all episodes.
     pub revision: u32,
     pub summary: String,
     pub evidence: serde_json::Value,

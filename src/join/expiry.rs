@@ -13,7 +13,7 @@ use crate::clock::{Span, Timestamp};
 use crate::event::{IdHash, key_of};
 use crate::model::Model;
 use crate::profile::{decode, encode};
-use crate::runner::RoleError;
+use crate::runner::{RoleError, readable};
 use crate::state::{Store, Write, prefix_end};
 
 const STATE: &[u8] = b"meta/expiry";
@@ -130,6 +130,14 @@ impl Expiry {
         let rows = self.store.scan(&prefix, &prefix_end(&prefix)).await?;
         rows.into_iter().map(|(key, value)| Ok((key.to_vec(), decode(&value)?))).collect()
     }
+}
+
+/// What a row is, and whether it can be read; none when it is not one of these.
+pub(super) fn row(key: &[u8], value: &[u8]) -> Option<Result<&'static str, String>> {
+    if key == STATE {
+        return Some(readable::<State>(value).map(|_| "meta"));
+    }
+    key.starts_with(NOTES).then(|| readable::<Ids>(value).map(|_| "expiry"))
 }
 
 impl Ids {

@@ -91,6 +91,7 @@ fn topics() -> Topics {
         outcomes: vec![],
         partitions: 1,
         replication: 1,
+        instance: None,
     })
 }
 

@@ -31,6 +31,9 @@ pub trait Member: Send {
     async fn is_at_end(&mut self, _source: &SourcePartition, _next_offset: Option<i64>) -> bool {
         true
     }
+
+    /// Leaves the group for good, so that its partitions go to others without waiting for a timeout.
+    async fn leave(&mut self) {}
 }
 
 #[async_trait]
@@ -75,6 +78,10 @@ impl Member for Consumer {
 
     async fn is_at_end(&mut self, source: &SourcePartition, next_offset: Option<i64>) -> bool {
         Self::is_at_end(self, source, next_offset)
+    }
+
+    async fn leave(&mut self) {
+        Self::leave(self);
     }
 }
 

@@ -62,14 +62,16 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Goes on until the shutdown token is cancelled, then makes a last checkpoint.
+    /// Goes on until the shutdown token is cancelled, then makes a last checkpoint and leaves the group.
     pub async fn follow(&mut self) -> Result<(), RunError> {
         while !self.settings.shutdown.is_cancelled() {
             self.step().await?;
         }
         tracing::info!(role = self.role.name(), "draining: last checkpoint");
         let sources: Vec<_> = self.partitions.keys().cloned().collect();
-        self.release(&sources).await
+        self.release(&sources).await?;
+        self.member.leave().await;
+        Ok(())
     }
 
     async fn step(&mut self) -> Result<(), RunError> {

@@ -16,7 +16,7 @@ const CONTROLLED: [(&str, &str); 16] = [
     ("bootstrap.servers", "write kafka.brokers"),
     ("metadata.broker.list", "write kafka.brokers"),
     ("group.id", "groups are named after kafka.prefix and the role"),
-    ("group.instance.id", "members are named by Plimsoll"),
+    ("group.instance.id", "write kafka.instance"),
     ("group.protocol", "it is always classic"),
     ("partition.assignment.strategy", "it is always range"),
     ("enable.auto.commit", "offsets are kept with the state"),
@@ -58,10 +58,14 @@ pub(super) fn bus(section: &Section<'_>, data: &Path, problems: &mut Problems) -
         outcomes: topics(section, "outcomes", problems),
         partitions: section.value("partitions", problems, values::count).unwrap_or(2),
         replication: section.value("replication", problems, values::count).unwrap_or(1),
+        instance: section.value("instance", problems, values::instance),
     };
     let is_embedded = matches!(settings.brokers, BrokerSource::Embedded { .. });
     if is_embedded && settings.replication > 1 && section.are_sound(&["brokers", "replication"], problems) {
         section.report("replication", "the embedded broker is alone: write 1, or name brokers", problems);
+    }
+    if is_embedded && settings.instance.is_some() && section.are_sound(&["brokers", "instance"], problems) {
+        section.report("instance", "the embedded broker is for one process: remove it, or name brokers", problems);
     }
     if section.are_sound(&["prefix", "predictions", "outcomes"], problems) {
         distinct_topics(section, &settings, problems);

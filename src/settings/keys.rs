@@ -10,7 +10,7 @@ use super::suggest::nearest;
 /// Each table and the keys that stand in it.
 const TABLES: [(&str, &[&str]); 7] = [
     ("", &["data", "checkpoint"]),
-    ("kafka", &["brokers", "listen", "prefix", "predictions", "outcomes", "partitions", "replication"]),
+    ("kafka", &["brokers", "listen", "prefix", "predictions", "outcomes", "partitions", "replication", "instance"]),
     ("state", &["url", "cache"]),
     ("http", &["listen", "max_body", "token"]),
     ("notify.email", &["url", "from", "to", "username", "password"]),

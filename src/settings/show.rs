@@ -70,6 +70,9 @@ fn kafka(bus: &BusSettings) -> Table {
     put(&mut table, "outcomes", texts(&bus.outcomes));
     put(&mut table, "partitions", i64::from(bus.partitions));
     put(&mut table, "replication", i64::from(bus.replication));
+    if let Some(instance) = &bus.instance {
+        put(&mut table, "instance", instance.clone());
+    }
     if !bus.properties.is_empty() {
         put_table(&mut table, "properties", properties(&bus.properties));
     }

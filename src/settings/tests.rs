@@ -21,6 +21,7 @@ predictions = ["p1", "p2"]
 outcomes = "o1"
 partitions = 6
 replication = 3
+instance = "plimsoll-0"
 [kafka.properties]
 "security.protocol" = "SASL_SSL"
 "sasl.password" = "hunter2"
@@ -326,6 +327,8 @@ fn contradictions_between_the_parts_are_errors() {
         ("[kafka]\npredictions = \"a\"\noutcomes = [\"b\", \"a\"]", "kafka.outcomes: 'a' carries the predictions"),
         ("[kafka]\nprefix = \"x\"\noutcomes = \"x.panes\"", "kafka.outcomes: 'x.panes' is a topic of Plimsoll's own"),
         ("[kafka]\nreplication = 3", "kafka.replication: the embedded broker is alone"),
+        ("[kafka]\ninstance = \"a\"", "kafka.instance: the embedded broker is for one process"),
+        ("[kafka]\nbrokers = \"a:1\"\ninstance = \"a/b\"", "kafka.instance: 'a/b' cannot name a process"),
         ("[kafka]\nsecurity.protocol = \"SSL\"", "kafka.security: is a property of librdkafka"),
         ("[kafka.properties]\n\"group.id\" = \"x\"", "kafka.properties.\"group.id\": is set by Plimsoll"),
         ("[http]\nlisten = \"127.0.0.1:9092\"", "http.listen: 127.0.0.1:9092 is where the embedded broker listens"),

@@ -145,6 +145,18 @@ pub(super) fn topic(node: &Node) -> Result<String, String> {
     Ok(text)
 }
 
+/// The name of a process in its consumer groups.
+pub(super) fn instance(node: &Node) -> Result<String, String> {
+    let text = text(node)?;
+    let is_legal = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    if !is_legal || text == "." || text == ".." || text.len() > 200 {
+        return Err(format!(
+            "'{text}' cannot name a process: write up to 200 of the characters a-z, A-Z, 0-9, '.', '_', '-'"
+        ));
+    }
+    Ok(text)
+}
+
 fn string(node: &Node) -> Result<&str, String> {
     match &node.value {
         Raw::Text(text) => Ok(text),

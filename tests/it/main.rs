@@ -13,6 +13,7 @@
 )]
 
 mod bad_input;
+mod chaos;
 mod cli;
 mod clients;
 mod compare;
@@ -23,11 +24,13 @@ mod faults;
 mod golden;
 mod http;
 mod imports;
+mod membership;
 mod pipeline;
 mod references;
 mod simulation;
 mod small;
 mod smtp;
+mod soak;
 mod state;
 mod support;
 mod tasks;

@@ -164,9 +164,12 @@ impl View {
         }
     }
 
-    /// The last record stands: revisions start over with each episode, while Kafka keeps a fingerprint's records in
-    /// order because they share a key.
+    /// The newest revision stands: a process that was suspended between its write and its publication may repeat an
+    /// older one long after others went on.
     fn put_alert(&mut self, alert: Alert) {
+        if self.alerts.get(alert.fingerprint.as_str()).is_some_and(|known| known.revision > alert.revision) {
+            return;
+        }
         self.alerts.insert(alert.fingerprint.as_str().to_owned(), Arc::new(alert));
         if self.alerts.len() <= self.limits.alerts {
             return;

@@ -57,12 +57,15 @@ fn a_tombstone_removes_its_window() {
 }
 
 #[test]
-fn a_new_episode_of_an_alert_stands_although_its_revision_is_smaller() {
+fn an_alert_never_goes_back_to_an_older_revision() {
     let mut view = View::default();
     let mut alert = samples::alert("car_loan");
     (alert.revision, alert.state) = (5, AlertState::Resolved);
     apply(&mut view, ViewTopic::Alerts, alert.fingerprint.as_str(), &alert);
-    (alert.revision, alert.state) = (0, AlertState::Firing);
+    (alert.revision, alert.state) = (6, AlertState::Firing);
+    apply(&mut view, ViewTopic::Alerts, alert.fingerprint.as_str(), &alert);
+    // A process that was suspended tells late what it had written.
+    (alert.revision, alert.state) = (5, AlertState::Resolved);
     apply(&mut view, ViewTopic::Alerts, alert.fingerprint.as_str(), &alert);
     let snapshot = view.snapshot();
     assert_eq!(snapshot.alerts.len(), 1);

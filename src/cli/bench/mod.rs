@@ -134,6 +134,7 @@ impl Bench {
             prefix,
             partitions: args.partitions,
             replication: 1,
+            instance: None,
         };
         let events = Events::new(args.features);
         let (model, reference) = events.model_and_reference()?;

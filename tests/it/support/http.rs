@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// For every asynchronous thing that the tests do.
-pub(super) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be built")
 });
 

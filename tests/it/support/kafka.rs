@@ -26,10 +26,7 @@ impl KafkaBroker {
 
     /// A broker for one test, which it may stop. None where Kafka cannot be had.
     pub fn start() -> Option<Self> {
-        remove_leftovers();
-        let resolved = script(&["resolve"]);
-        if !resolved.status.success() {
-            skip_or_fail(String::from_utf8_lossy(&resolved.stderr).trim());
+        if !is_available() {
             return None;
         }
         let folder = folders().join(unique("kafka"));
@@ -67,7 +64,17 @@ impl Drop for KafkaBroker {
     }
 }
 
-fn folders() -> &'static Path {
+/// Whether Kafka can be had; where not, the test is skipped or fails.
+pub(super) fn is_available() -> bool {
+    remove_leftovers();
+    let resolved = script(&["resolve"]);
+    if !resolved.status.success() {
+        skip_or_fail(String::from_utf8_lossy(&resolved.stderr).trim());
+    }
+    resolved.status.success()
+}
+
+pub(super) fn folders() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
@@ -85,13 +92,13 @@ fn remove_leftovers() {
     });
 }
 
-fn script(args: &[&str]) -> Output {
+pub(super) fn script(args: &[&str]) -> Output {
     let mut command = Command::new(root().join("tests/kafka/kafka.sh"));
     command.args(args).env("KAFKA_OWNER_PID", std::process::id().to_string());
     command.output().expect("bash runs kafka.sh")
 }
 
-fn checked(args: &[&str]) {
+pub(super) fn checked(args: &[&str]) {
     let output = script(args);
     assert!(output.status.success(), "kafka.sh {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

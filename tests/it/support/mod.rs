@@ -3,6 +3,7 @@
 //! A test starts a [`Service`] with its own folder, ports and topics, so that all tests can run at once and share one
 //! Kafka. Only [`eventually`] sleeps. What a machine lacks (Java, Python packages) is told by [`skip_or_fail`].
 
+mod cluster;
 mod http;
 mod kafka;
 mod process;
@@ -15,12 +16,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use http::{Answer, Http};
+pub use cluster::KafkaCluster;
+pub use http::{Answer, Http, RUNTIME};
 pub use kafka::KafkaBroker;
-pub use process::Process;
+pub use process::{Process, signal};
 pub use python::{S3Server, SmtpSink, python};
 pub use service::{Brokers, Service, ServiceOptions};
-pub use wait::{eventually, eventually_true};
+pub use wait::{Raised, eventually, eventually_true, pause};
 
 /// Folder of the repository, in which the programs run.
 pub fn root() -> &'static Path {

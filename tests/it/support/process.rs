@@ -40,8 +40,7 @@ impl Process {
 
     /// Such as `TERM` or `STOP`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
-        assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
+        signal(self.id(), name);
     }
 
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
@@ -53,6 +52,12 @@ impl Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal, such as `STOP`, to a process of this test.
+pub fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
 }
 
 impl Drop for Process {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub enum Brokers<'a> {
     #[default]
     Embedded,
     Kafka(&'a KafkaBroker),
-    /// `host:port`, for a broker that is not there.
+    /// `host:port`, for a broker that is not there, or several of a cluster.
     At(&'a str),
 }
 
@@ -192,6 +192,18 @@ impl Service {
     /// Ends it without warning.
     pub fn kill(&mut self) {
         self.process.take().expect("the service is running").kill();
+    }
+
+    /// The process as the system knows it.
+    pub fn process(&mut self) -> &mut Process {
+        self.process_mut()
+    }
+
+    /// Asks it to stop, however long it takes and however it ends.
+    pub fn stop(&mut self, within: Duration) -> ExitStatus {
+        let mut process = self.process.take().expect("the service is running");
+        process.signal("TERM");
+        process.wait(within)
     }
 
     pub(super) fn set_flags(&self) -> &[String] {

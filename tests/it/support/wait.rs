@@ -1,5 +1,6 @@
 //! Waiting for what other processes do: the only place that sleeps.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,21 @@ pub fn eventually<T>(within: Duration, what: &str, mut ask: impl FnMut() -> Opti
         }
         assert!(Instant::now() < deadline, "{what}: not within {} s", within.as_secs());
         sleep(PAUSE);
+    }
+}
+
+/// For what has a pace of its own: load and faults. Never a way to wait for something.
+pub fn pause(duration: Duration) {
+    sleep(duration);
+}
+
+/// Says so when it is dropped, also by a panic: other threads that wait for it end.
+#[derive(Debug)]
+pub struct Raised<'a>(pub &'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
