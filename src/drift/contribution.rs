@@ -5,7 +5,7 @@ use super::divergence::{hellinger_term, jensen_shannon_term, psi_term};
 use crate::model::Method;
 use crate::profile::{ColumnProfile, ValueAnchors};
 
-/// A coarse bin of a column; its label is the caller's to give.
+/// A coarse bin of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bin {
     /// Position among the column's coarse bins: between distinct deciles, or the category's.
@@ -13,6 +13,27 @@ pub enum Bin {
     Missing,
     Invalid,
     Unseen,
+}
+
+impl Bin {
+    /// The category, the numbers of the bin such as `[2.5, 7)`, or what they are instead.
+    #[must_use]
+    pub fn label(self, anchors: &ValueAnchors) -> String {
+        match (self, anchors) {
+            (Self::Values(bin), ValueAnchors::Categorical(anchors)) => {
+                anchors.categories().get(bin).cloned().unwrap_or_default()
+            }
+            (Self::Values(bin), ValueAnchors::Numeric(anchors)) => match anchors.coarse_bounds(bin) {
+                (None, None) => "all values".to_owned(),
+                (None, Some(high)) => format!("< {high}"),
+                (Some(low), None) => format!(">= {low}"),
+                (Some(low), Some(high)) => format!("[{low}, {high})"),
+            },
+            (Self::Missing, _) => "missing".to_owned(),
+            (Self::Invalid, _) => "invalid".to_owned(),
+            (Self::Unseen, _) => "unseen".to_owned(),
+        }
+    }
 }
 
 /// What one bin adds to a divergence.

@@ -169,3 +169,17 @@ fn the_worst_bins_come_first_and_their_shares_add_up() {
         contributions(Method::Psi, &anchors.columns[0].values, &reference.columns[0], &column(&[0, 0, 0])).is_empty()
     );
 }
+
+#[test]
+fn bins_are_named_by_what_they_hold() {
+    let (anchors, ..) = numeric(&(0..1_000).map(f64::from).collect::<Vec<_>>(), &[]);
+    let label = |bin: Bin| bin.label(&anchors.columns[0].values);
+    assert_eq!(label(Bin::Values(0)), "< 99.9");
+    assert_eq!(label(Bin::Values(1)), "[99.9, 199.8)");
+    assert!(label(Bin::Values(9)).starts_with(">= 899.1"), "{}", label(Bin::Values(9)));
+    assert_eq!((label(Bin::Missing), label(Bin::Unseen)), ("missing".to_owned(), "unseen".to_owned()));
+    let (constant, ..) = numeric(&[], &[]);
+    assert_eq!(Bin::Values(0).label(&constant.columns[0].values), "all values");
+    let (classes, ..) = categorical(&[1, 2], &[1, 2]);
+    assert_eq!(Bin::Values(1).label(&classes.columns[0].values), "c1");
+}
