@@ -159,6 +159,13 @@ impl NumericAnchors {
         self.scale
     }
 
+    /// The smallest value of a coarse bin and the smallest of the next; none where there is no end.
+    #[must_use]
+    pub fn coarse_bounds(&self, bin: usize) -> (Option<f64>, Option<f64>) {
+        let edge = |index: usize| self.edges().get(*self.deciles.get(index)? as usize).copied();
+        (bin.checked_sub(1).and_then(edge), edge(bin))
+    }
+
     /// Sums fine counts into the coarse bins between distinct deciles.
     #[must_use]
     pub fn coarse(&self, fine: &[u64]) -> Vec<u64> {

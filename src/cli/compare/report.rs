@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::detector::Signal;
 use crate::drift::{self, Preset};
 use crate::event::{DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict};
-use crate::model::{DriftPolicy, FeatureKind, QualityPolicy, Rule, WindowSize};
+use crate::model::{DriftPolicy, FeatureKind, Method, QualityPolicy, Rule, WindowSize};
 use crate::quality;
 
+use super::detect::FoundAt;
 use super::layout::Layout;
 use super::preset;
 use super::read::{CurrentSide, Part, ReferenceSide};
+use super::root_cause::{self, RootCause};
 
 #[derive(Debug)]
 pub(super) struct Comparison {
@@ -22,6 +25,7 @@ pub(super) struct Comparison {
     pub(super) verdict: Verdict,
     /// The whole file and its segments, or one of each per window.
     pub(super) parts: Vec<PartReport>,
+    pub(super) detections: Vec<FoundAt>,
 }
 
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(super) struct ColumnReport {
     pub(super) verdict: Verdict,
     pub(super) drift: Vec<DriftRow>,
     pub(super) quality: Vec<QualityRow>,
+    /// What carries the drift; nothing where there is none.
+    pub(super) root_cause: RootCause,
 }
 
 /// How everything is judged.
@@ -57,7 +63,7 @@ pub(super) struct Policies {
 impl Comparison {
     /// Whether the current data may pass.
     pub(super) fn is_fine(&self) -> bool {
-        !self.parts.iter().any(|part| is_bad(part.verdict))
+        !self.parts.iter().any(|part| is_bad(part.verdict)) && of_detections(&self.detections).is_none()
     }
 }
 
@@ -93,7 +99,13 @@ pub(super) fn judge(
                 quality.retain(|row| row.rule != Rule::Type && row.rule != Rule::MissingFeature);
                 quality.push(broken(&anchors.name, Rule::Type, profile.predictions, why.clone()));
             }
-            columns.push(ColumnReport::new(&anchors.name, compared.kind, drift, quality));
+            let mut column = ColumnReport::new(&anchors.name, compared.kind, drift, quality);
+            if let Some((normal, method)) = normal.zip(column.drifted_by()) {
+                let index = columns.len();
+                let sides = (&normal.columns[index], &profile.columns[index]);
+                column.root_cause.bins = root_cause::bins(method, &anchors.values, sides);
+            }
+            columns.push(column);
         }
         columns.extend(misfits(layout, reference, profile.predictions));
         let performance = performance.remove(part).unwrap_or_default();
@@ -111,6 +123,7 @@ pub(super) fn judge(
             fairness,
         });
     }
+    root_cause::name_segments(&mut reports);
     reports
 }
 
@@ -126,6 +139,11 @@ pub(super) fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
     verdicts.into_iter().max_by_key(rank).unwrap_or(Verdict::Insufficient)
 }
 
+/// Drift, when a detector found one; a warning is none.
+pub(super) fn of_detections(detections: &[FoundAt]) -> Option<Verdict> {
+    detections.iter().any(|found| found.signal == Signal::Drift.name()).then_some(Verdict::Drift)
+}
+
 pub(super) const fn is_bad(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Drift | Verdict::Decay | Verdict::Failed)
 }
@@ -136,7 +154,12 @@ impl ColumnReport {
         // That the rules are kept says nothing of drift.
         let failed = quality.iter().map(|row| row.verdict).filter(|verdict| *verdict == Verdict::Failed);
         let verdict = worst(deciding.chain(failed));
-        Self { name: name.to_owned(), kind, verdict, drift, quality }
+        Self { name: name.to_owned(), kind, verdict, drift, quality, root_cause: RootCause::default() }
+    }
+
+    /// The deciding method that found drift.
+    pub(super) fn drifted_by(&self) -> Option<Method> {
+        self.drift.iter().find(|row| row.decides && row.verdict == Verdict::Drift).map(|row| row.method)
     }
 }
 
