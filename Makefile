@@ -107,7 +107,7 @@ fmt: ## Formats the code
 	cargo fmt
 
 .PHONY: golden
-golden: ## Computes the expected results of the tests anew with NumPy, SciPy, scikit-learn, Fairlearn, NannyML and River
+golden: ## Computes the expected results of the tests anew with NumPy, SciPy, scikit-learn, Fairlearn, NannyML, River and Evidently
 	@CI=true tests/setup.sh golden
 	"$(CACHE)/golden-venv/bin/python" tests/golden/make.py
 	"$(CACHE)/golden-venv/bin/python" tests/golden/drift.py
@@ -116,6 +116,7 @@ golden: ## Computes the expected results of the tests anew with NumPy, SciPy, sc
 	"$(CACHE)/golden-venv/bin/python" tests/golden/reconstruction.py
 	"$(CACHE)/golden-performance-venv/bin/python" tests/golden/performance.py
 	"$(CACHE)/golden-river-venv/bin/python" tests/golden/detectors.py
+	"$(CACHE)/golden-presets-venv/bin/python" tests/golden/presets.py
 
 .PHONY: kafka-start kafka-stop
 kafka-start: ## Starts the tests' Kafka in data/kafka on 127.0.0.1:9092, for trying things out

@@ -100,6 +100,7 @@ case "${1:-}" in
     python_environment golden-venv "$here/golden/requirements.txt"
     python_environment golden-river-venv "$here/golden/requirements-river.txt"
     python_environment golden-performance-venv "$here/golden/requirements-performance.txt"
+    python_environment golden-presets-venv "$here/golden/requirements-presets.txt"
     ;;
   numpy) python_environment golden-river-venv "$here/golden/requirements-river.txt" ;;
   *) fail "usage: setup.sh build | test | golden | numpy" ;;

@@ -35,7 +35,7 @@ pub use anderson_darling::{anderson_darling, anderson_darling_p_value, standardi
 pub use attribution::{RankingAgreement, Unranked, best_agreement, ranking_agreement};
 pub use attribution_verdict::judge_attributions;
 pub use cells::{Cell, OrderedCells};
-pub use contingency::{chi_square, g_test};
+pub use contingency::{chi_square, g_test, goodness_of_fit_p_value};
 pub use contribution::{Bin, Contribution, SegmentContribution, contributions, joint_contributions};
 pub use counts::PairedCounts;
 pub use cramer_von_mises::{cramer_von_mises, cramer_von_mises_p_value};
@@ -44,7 +44,7 @@ pub use divergence::{hellinger, jensen_shannon, kl, linf, psi, total_variation};
 pub use homogeneity::homogeneity_p_value;
 pub use ks::{KsBounds, ks};
 pub use mean_shift::{MeanShift, mean_shift};
-pub use preset::{Choice, ColumnFacts, Compared, Preset, Side, Threshold};
+pub use preset::{Choice, ColumnFacts, Compared, FEW_VALUES, Preset, Side, Threshold};
 pub use proportion::{ProportionZ, proportion_z};
 pub use quadratic::QuadraticLaw;
 pub use reconstruction::judge_reconstruction;

@@ -4,25 +4,32 @@ use std::f64::consts::LN_2;
 use std::fmt;
 use std::str::FromStr;
 
+use super::{PairedCounts, goodness_of_fit_p_value};
 use crate::event::DriftRow;
 use crate::model::{FeatureKind, Method};
 
 /// Evidently's tables change over at this many reference rows.
 const EVIDENTLY_LARGE: u64 = 1_000;
 /// And take a number with at most so many distinct values for a category.
-const EVIDENTLY_FEW: u64 = 5;
+pub const FEW_VALUES: u64 = 5;
 
-/// A monitor whose choice of test and threshold per column is reproduced.
+/// A monitor whose choice of test and threshold per column is reproduced, and with them its verdict.
 ///
 /// Reproduced: which statistic each column gets, on which scale (natural or binary logarithm, divergence or distance),
-/// compared with what, in which direction. Not reproduced: the other tool's own bins and handling of missing values.
-/// The statistics are ours, over bins fixed by the reference with missing and unseen values as bins:
+/// compared with what, in which direction; that missing and infinite values are dropped before; and that Evidently takes
+/// numbers of few values for categories and the reference for free of chance (its χ² is a goodness of fit). Where the
+/// tool counts categories, or where the statistic needs no bins, its number is ours. `tests/golden/presets.py` records
+/// what Evidently and NannyML decide on the test data, and the tests compare every column.
 ///
-/// - Evidently 0.7 drops missing values and bins numbers in equal widths over both sides, anew for each window; its χ² is
-///   a goodness of fit, ours a homogeneity test. Its Wasserstein divides by at least 0.001.
-/// - NannyML 0.13 bins by Doane's rule on the reference.
-/// - `SageMaker`'s `linf_simple`; its `Robust` variant for few samples is not published.
-/// - Azure bins by the reference; Vertex in equal widths.
+/// Different on purpose are the bins of numbers, which the reference fixes, so that windows can be merged:
+///
+/// - NannyML 0.13 bins by Doane's rule on the reference, we by its deciles; its threshold moves with them.
+/// - Vertex counts in equal widths, we in deciles.
+/// - Evidently's Kolmogorov–Smirnov p-value is SciPy's exact one of the exact distance; ours is Kolmogorov's limit at
+///   the lower bound of the distance. Its Wasserstein unit is at least 0.001, ours only for constants.
+///
+/// `SageMaker` is its `linf_simple`; its `Robust` variant for few samples is not published. Categories that the reference
+/// does not have count as one.
 ///
 /// None of them corrects for the number of columns or the size of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,8 @@ pub struct Choice {
 pub enum Compared {
     Statistic,
     PValue,
+    /// The p-value of the window's categories when the reference is taken for the truth: [`goodness_of_fit_p_value`].
+    GoodnessOfFit,
     /// The statistic times a factor, for another base of the logarithm.
     Scaled(f64),
     /// The squared statistic: the divergence of which it is the root.
@@ -132,13 +141,15 @@ impl Preset {
 
 const fn evidently(column: ColumnFacts) -> Choice {
     let is_large = column.n_reference > EVIDENTLY_LARGE;
-    let is_number = matches!(column.kind, FeatureKind::Numeric) && column.distinct > EVIDENTLY_FEW;
+    let is_number = matches!(column.kind, FeatureKind::Numeric) && column.distinct > FEW_VALUES;
     match (is_number, is_large) {
         (true, true) => distance(Method::Wasserstein, Compared::Statistic, Side::AtLeast, 0.1),
         (true, false) => distance(Method::Ks, Compared::PValue, Side::AtMost, 0.05),
         // Its logarithm is the natural one: the distance is smaller by √ln 2.
         (false, true) => distance(Method::JensenShannon, Compared::Scaled(SQRT_LN_2), Side::AtLeast, 0.1),
-        (false, false) if column.distinct > 2 => distance(Method::ChiSquare, Compared::PValue, Side::Below, 0.05),
+        (false, false) if column.distinct > 2 => {
+            distance(Method::ChiSquare, Compared::GoodnessOfFit, Side::Below, 0.05)
+        }
         (false, false) => distance(Method::ProportionZ, Compared::PValue, Side::Below, 0.05),
     }
 }
@@ -152,26 +163,27 @@ const fn distance(method: Method, compared: Compared, drifted: Side, threshold: 
 }
 
 impl Choice {
-    /// The quantity that is compared; none when the row is of another method or has no value.
+    /// The quantity that is compared; none when the row is of another method or has no value. `counts` are those of the
+    /// column's categories.
     #[must_use]
-    pub fn value(&self, row: &DriftRow) -> Option<f64> {
+    pub fn value(&self, row: &DriftRow, counts: &PairedCounts) -> Option<f64> {
         if row.method != self.method {
             return None;
         }
         match self.compared {
             Compared::Statistic => row.statistic,
             Compared::PValue => row.p_value,
+            Compared::GoodnessOfFit => goodness_of_fit_p_value(counts),
             Compared::Scaled(factor) => row.statistic.map(|statistic| statistic * factor),
             Compared::Squared => row.statistic.map(|statistic| statistic * statistic),
         }
     }
 
-    /// Whether the tool would call the column drifted; none when the row has no value, or when the threshold comes from
-    /// chunks of the reference and there are none ([`Threshold::resolve`]).
+    /// Whether the tool would call a column of this value drifted; none when the threshold comes from chunks of the
+    /// reference and there are none ([`Threshold::resolve`]).
     #[must_use]
-    pub fn is_drifted(&self, row: &DriftRow, reference_chunks: &[f64]) -> Option<bool> {
+    pub fn is_drifted(&self, value: f64, reference_chunks: &[f64]) -> Option<bool> {
         let threshold = self.threshold.resolve(reference_chunks)?;
-        let value = self.value(row)?;
         Some(match self.drifted {
             Side::Above => value > threshold,
             Side::AtLeast => value >= threshold,

@@ -342,17 +342,131 @@ fn the_probabilities_of_several_classes_have_losses_a_matrix_and_curves() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("no column whose name begins with 'p_'"), "{wrong:?}");
 }
 
+/// The names of an object, in their order.
+fn names(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap_or_else(|| panic!("no object: {object}")).keys().map(String::as_str).collect()
+}
+
 #[test]
-fn what_carries_the_drift_is_told_with_its_share() {
+fn the_json_has_the_documented_shape() {
     let folder = tempfile::tempdir().unwrap();
-    let paths = ["reference.csv", "current.csv"].map(|name| folder.path().join(name));
-    std::fs::write(&paths[0], csv(2_000, 1.0, 0)).unwrap();
-    std::fs::write(&paths[1], csv(2_000, 2.0, 0)).unwrap();
-    let (answer, code) = answer(&compare(&paths[0], &paths[1], &["--format", "json"]));
-    assert_eq!(code, 1);
-    let parts = answer["contributions"].as_array().unwrap();
-    assert!(parts.iter().all(|part| part["subject"] == "amount" && part["by"] == "bin"), "{parts:?}");
-    assert!(parts[0]["part"].as_str().unwrap().ends_with("and more"), "{parts:?}");
-    let sum: f64 = parts.iter().map(|part| part["share"].as_f64().unwrap()).sum();
-    assert!((sum - 1.0).abs() < 1e-9, "{parts:?}");
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    std::fs::write(&reference, csv(2_000, 1.0, 10)).unwrap();
+    std::fs::write(&current, csv(2_000, 0.5, 10)).unwrap();
+    let roles = ["--prediction", "label", "--target", "truth", "--segment", "group", "--format", "json"];
+    let (found, code) = answer(&compare(&reference, &current, &roles));
+    assert_eq!((code, &found["verdict"]), (1, &"drift".into()), "{found}");
+    let top = ["n_reference", "n_current", "verdict", "columns", "performance", "confusion", "calibration", "fairness", "segments"];
+    assert_eq!(names(&found), top);
+    assert_eq!((&found["n_reference"], &found["n_current"]), (&2_000.into(), &2_000.into()));
+    let (amount, group) = (column(&found, "amount"), column(&found, "group"));
+    assert_eq!((&amount["kind"], &group["kind"]), (&"numeric".into(), &"categorical".into()));
+    assert_eq!(names(amount), ["kind", "verdict", "methods", "quality", "root_cause"]);
+    assert_eq!(names(group), ["kind", "verdict", "methods", "quality"], "nothing has drifted");
+    let numeric = [
+        "psi",
+        "ks",
+        "jensen_shannon",
+        "kl",
+        "hellinger",
+        "total_variation",
+        "wasserstein",
+        "chi_square",
+        "g_test",
+        "cramer_von_mises",
+        "anderson_darling",
+        "linf",
+        "mean_shift",
+    ];
+    assert_eq!(names(&amount["methods"]), numeric);
+    let categorical =
+        ["psi", "jensen_shannon", "kl", "hellinger", "total_variation", "chi_square", "g_test", "linf", "proportion_z"];
+    assert_eq!(names(&group["methods"]), categorical);
+    let method = ["statistic", "lower", "upper", "p_value", "threshold", "verdict", "decides", "detail"];
+    for row in numeric.iter().map(|name| &amount["methods"][name]) {
+        assert_eq!(names(row), method);
+        assert!(["statistic", "lower", "upper", "p_value", "threshold"].iter().all(|field| row[field].is_number()));
+        assert!(["ok", "drift", "insufficient"].contains(&row["verdict"].as_str().unwrap()), "{row}");
+    }
+    let metric = ["reference", "current", "lower", "upper", "n", "verdict", "detail"];
+    let metrics = names(&found["performance"]);
+    for name in ["accuracy", "precision", "recall", "f1"] {
+        assert!(metrics.contains(&name), "{metrics:?}");
+        assert_eq!(names(&found["performance"][name]), metric);
+    }
+    let part = ["window_start", "window_end", "segment", "n_reference", "n_current", "verdict"];
+    assert_eq!(names(&found["segments"][0])[..6], part);
+}
+
+#[test]
+fn a_drifted_column_names_the_bins_and_the_segments_that_carry_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    // Amounts from 0 to 999 in both groups; in the current file those of group b are twice as large.
+    let csv = |factor: usize| {
+        let row = |row: usize| {
+            let is_b = row % 2 == 1;
+            let amount = row * 37 % 1_000 * if is_b { factor } else { 1 };
+            format!("{},{amount}\n", ["a", "b"][usize::from(is_b)])
+        };
+        "group,amount\n".to_owned() + &(0..8_000).map(row).collect::<String>()
+    };
+    std::fs::write(&reference, csv(1)).unwrap();
+    std::fs::write(&current, csv(2)).unwrap();
+    let (found, code) = answer(&compare(&reference, &current, &["--segment", "group", "--format", "json"]));
+    assert_eq!(code, 1, "{found}");
+    let cause = &column(&found, "amount")["root_cause"];
+    let worst = &cause["bins"][0];
+    assert!(worst["bin"].as_str().unwrap().ends_with("and more"), "{cause}");
+    assert!(worst["current"].as_f64().unwrap() > worst["reference"].as_f64().unwrap() + 0.2, "{cause}");
+    let shares: f64 = cause["bins"].as_array().unwrap().iter().map(|bin| bin["share"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{cause}");
+    assert_eq!(cause["segments"][0]["segment"], "group=b", "{cause}");
+    assert!(cause["segments"][0]["share"].as_f64().unwrap() > 0.99, "{cause}");
+}
+
+#[test]
+fn detectors_read_the_rows_in_the_order_of_their_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
+    // From the 2,000th second on every other prediction is wrong, which was one in ten.
+    let line = |second: usize| {
+        let is_wrong = if second < 2_000 { second % 10 == 0 } else { second % 2 == 0 };
+        format!("{},{},{},{}\n", second * 1_000, second * 37 % 500, 1, u8::from(!is_wrong))
+    };
+    let head = "time,amount,label,truth\n";
+    let in_order: String = (0..3_000).map(line).collect();
+    let backwards: String = (0..3_000).rev().map(line).collect();
+    std::fs::write(&reference, head.to_owned() + &(0..2_000).map(line).collect::<String>()).unwrap();
+    let flags = ["--prediction", "label", "--target", "truth", "--format", "json", "--ignore", "truth"];
+    let detectors = ["--detector", "error=adwin", "--detector", "error=ddm", "--detector", "amount=adwin"];
+    let drifts = |rows: &str, time: &[&str]| {
+        std::fs::write(&current, head.to_owned() + rows).unwrap();
+        let (found, code) = answer(&compare(&reference, &current, &[&flags[..], &detectors, time].concat()));
+        assert_eq!(code, 1, "{found}");
+        let found = found["detections"].as_array().cloned().unwrap_or_default();
+        let drifts = found.into_iter().filter(|row| row["signal"] == "drift");
+        drifts.map(|row| (row["series"].to_string(), row["detector"].to_string(), row["time"].to_string())).collect()
+    };
+    let forward: Vec<(String, String, String)> = drifts(&in_order, &["--time", "time"]);
+    assert_eq!(forward, drifts(&backwards, &["--time", "time"]));
+    let first = |detector: &str| forward.iter().find(|(_, name, _)| name.contains(detector)).map(|found| &found.2);
+    for detector in ["adwin", "ddm"] {
+        let time = first(detector).unwrap_or_else(|| panic!("{detector} finds nothing: {forward:?}"));
+        // 2,000 seconds are 33 minutes and 20 seconds.
+        assert!(("\"1970-01-01T00:33:20".."\"1970-01-01T00:36").contains(&time.as_str()), "{forward:?}");
+    }
+    assert!(forward.iter().all(|(series, ..)| series.contains("error")), "amounts do not change: {forward:?}");
+
+    for (detector, said) in [
+        ("error=magic", "adwin, page_hinkley"),
+        ("amount=ddm", "ddm reads wrong labels only"),
+        ("price=adwin", "write error, loss or a numeric column"),
+        ("loss=adwin", "needs the --score"),
+    ] {
+        let output = compare(&reference, &current, &[&flags[..], &["--detector", detector]].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{detector}: {error}");
+        assert!(error.contains(said), "{error}");
+    }
 }

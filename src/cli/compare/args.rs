@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::detector::DetectorKind;
 use crate::drift::Preset;
 use crate::model::{FairnessMetric, Method, Task, WindowSize};
 
@@ -61,13 +62,18 @@ pub struct CompareArgs {
     #[arg(long, value_name = "METRIC=VALUE", value_parser = disparity, requires = "protected")]
     pub disparity: Vec<(FairnessMetric, f64)>,
 
-    /// Column with the time of each row
-    #[arg(long, value_name = "COLUMN", requires = "window")]
+    /// Column with the time of each row; for windows, and for detectors the order of the rows
+    #[arg(long, value_name = "COLUMN")]
     pub time: Option<String>,
 
     /// Judge windows of this size instead of the whole file, such as 7d or 7d/1d
     #[arg(long, value_name = "SIZE", requires = "time")]
     pub window: Option<WindowSize>,
+
+    /// Sequential detector over the rows of the current data, such as error=adwin or amount=kswin: of error, loss or a
+    /// numeric column; a drift that it finds fails the data; may be repeated
+    #[arg(long, value_name = "SERIES=DETECTOR", value_parser = detector)]
+    pub detector: Vec<(String, DetectorKind)>,
 
     /// Column to leave out, such as an id; may be repeated
     #[arg(long, value_name = "COLUMN")]
@@ -146,6 +152,13 @@ fn floor(text: &str) -> Result<(Method, f64), String> {
         return Err(format!("{value} must be above zero"));
     }
     Ok((method(name)?, value))
+}
+
+fn detector(text: &str) -> Result<(String, DetectorKind), String> {
+    let (series, name) = text.rsplit_once('=').ok_or("write SERIES=DETECTOR, such as error=adwin")?;
+    let kind =
+        name.parse().map_err(|()| format!("write one of {}", DetectorKind::ALL.map(DetectorKind::name).join(", ")))?;
+    Ok((series.to_owned(), kind))
 }
 
 fn disparity(text: &str) -> Result<(FairnessMetric, f64), String> {

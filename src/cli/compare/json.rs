@@ -15,8 +15,10 @@ pub(super) fn write(comparison: &Comparison) -> String {
     top.insert("performance".to_owned(), whole.map_or_else(|| json!({}), performance));
     top.insert("confusion".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.confusion)));
     top.insert("calibration".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.calibration)));
-    top.insert("contributions".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.contributions)));
     top.insert("fairness".to_owned(), whole.map_or_else(|| json!({}), fairness));
+    if !comparison.detections.is_empty() {
+        top.insert("detections".to_owned(), json!(comparison.detections));
+    }
     let others = comparison.parts.iter().filter(|part| part.window_start.is_some() || part.segment.is_some());
     let others: Vec<Value> = others.map(|part| part_object(comparison, part)).collect();
     if !others.is_empty() {
@@ -41,7 +43,6 @@ fn part_object(comparison: &Comparison, part: &PartReport) -> Value {
         "performance": performance(part),
         "confusion": part.confusion,
         "calibration": part.calibration,
-        "contributions": part.contributions,
         "fairness": fairness(part),
     })
 }
@@ -84,7 +85,16 @@ fn column_object(column: &ColumnReport) -> Value {
             (row.rule.name().to_owned(), object)
         })
         .collect();
-    json!({ "kind": column.kind, "verdict": column.verdict.name(), "methods": methods, "quality": quality })
+    let mut object = json!({
+        "kind": column.kind,
+        "verdict": column.verdict.name(),
+        "methods": methods,
+        "quality": quality,
+    });
+    if column.drifted_by().is_some() {
+        object["root_cause"] = json!(column.root_cause);
+    }
+    object
 }
 
 fn performance(part: &PartReport) -> Value {

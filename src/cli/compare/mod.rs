@@ -1,6 +1,7 @@
 //! `plimsoll compare`: two data sets, as a gate for pipelines.
 
 mod args;
+mod detect;
 mod fairness;
 mod json;
 mod layout;
@@ -10,6 +11,7 @@ mod preset;
 mod print;
 mod read;
 mod report;
+mod root_cause;
 mod table;
 
 use std::process::ExitCode;
@@ -64,6 +66,7 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
     bar.finish_and_clear();
     let mut performance = performance::judge(args, &layout, (&reference, &current), &side)?;
     let mut fairness = fairness::judge(args, &layout, &current)?;
+    let detections = detect::detect(args, &layout, &reference, &current)?;
 
     let policies = Policies {
         drift: DriftPolicy {
@@ -83,8 +86,9 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
         n_reference: side.rows,
         n_current: found.rows,
         window: args.window,
-        verdict: report::worst(parts.iter().map(|part| part.verdict)),
+        verdict: report::worst(parts.iter().map(|part| part.verdict).chain(report::of_detections(&detections))),
         parts,
+        detections,
     })
 }
 

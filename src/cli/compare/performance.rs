@@ -195,7 +195,10 @@ pub(super) fn text(batch: &RecordBatch, place: Option<&InBoth>) -> Result<Option
     column.map(|(column, name)| as_text(column).map_err(|error| (error, name.clone()))).transpose()
 }
 
-fn numbers(batch: &RecordBatch, place: Option<&InBoth>) -> Result<Option<Float64Array>, (ColumnError, String)> {
+pub(super) fn numbers(
+    batch: &RecordBatch,
+    place: Option<&InBoth>,
+) -> Result<Option<Float64Array>, (ColumnError, String)> {
     let column = place.and_then(|place| Some((column_named(batch, &place.name)?, &place.name)));
     column.map(|(column, name)| as_numeric(column).map_err(|error| (error, name.clone()))).transpose()
 }

@@ -15,7 +15,7 @@ use crate::model::{FeatureKind, WindowSize};
 use crate::profile::{Anchors, ColumnAnchors, ColumnProfile, Profile, ValueAnchors, Values};
 
 const BATCH_ROWS: usize = 65_536;
-/// NannyML's threshold is a matter of how the reference's tenths differ.
+/// NannyML's threshold is a matter of how the reference's tenths differ; what is left over is one more.
 const CHUNKS: usize = 10;
 /// Values of the reference that are held at a time, in bytes; sorting a column takes its size once more.
 const BUDGET: u64 = 384 << 20;
@@ -62,7 +62,7 @@ pub(super) fn read_reference(file: &DataFile, layout: &Layout, bar: &ProgressBar
         columns: Vec::new(),
         whole: Profile::default(),
         segments: by_segment.keys().map(|segment| (segment.clone(), Profile::default())).collect(),
-        chunks: vec![Profile::default(); CHUNKS],
+        chunks: vec![Profile::default(); CHUNKS + 1],
         refused: Vec::new(),
     };
     let mut left = &layout.compared[..];
@@ -94,7 +94,7 @@ impl ReferenceSide {
         };
         self.whole.columns.push(loaded.count(&values, None));
         let rows: Vec<u32> = (0..u32::try_from(loaded.rows()).unwrap_or(u32::MAX)).collect();
-        let length = rows.len().div_ceil(CHUNKS).max(1);
+        let length = (rows.len() / CHUNKS).max(1);
         for (chunk, rows) in self.chunks.iter_mut().zip(rows.chunks(length)) {
             chunk.predictions = rows.len() as u64;
             chunk.columns.push(loaded.count(&values, Some(rows)));

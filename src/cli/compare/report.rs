@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::detector::Signal;
 use crate::drift::{self, Preset};
 use crate::event::{
-    CalibrationRow, ConfusionRow, ContributionRow, DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict,
+    CalibrationRow, ConfusionRow, DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict,
 };
-use crate::model::{DriftPolicy, FeatureKind, QualityPolicy, Rule, WindowSize};
+use crate::model::{DriftPolicy, FeatureKind, Method, QualityPolicy, Rule, WindowSize};
 use crate::quality;
 use crate::window::bin_contributions;
 
+use super::detect::FoundAt;
 use super::layout::Layout;
 use super::performance::PartPerformance;
 use super::preset;
+use super::root_cause::{self, BinShare, RootCause};
 use super::read::{CurrentSide, Part, ReferenceSide};
 
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(super) struct Comparison {
     pub(super) verdict: Verdict,
     /// The whole file and its segments, or one of each per window.
     pub(super) parts: Vec<PartReport>,
+    pub(super) detections: Vec<FoundAt>,
 }
 
 #[derive(Debug)]
@@ -39,8 +43,6 @@ pub(super) struct PartReport {
     pub(super) performance: Vec<PerformanceRow>,
     pub(super) confusion: Vec<ConfusionRow>,
     pub(super) calibration: Vec<CalibrationRow>,
-    /// The bins that carry the drift.
-    pub(super) contributions: Vec<ContributionRow>,
     /// Only where the part is no segment.
     pub(super) fairness: Vec<FairnessRow>,
 }
@@ -52,6 +54,8 @@ pub(super) struct ColumnReport {
     pub(super) verdict: Verdict,
     pub(super) drift: Vec<DriftRow>,
     pub(super) quality: Vec<QualityRow>,
+    /// What carries the drift; nothing where there is none.
+    pub(super) root_cause: RootCause,
 }
 
 /// How everything is judged.
@@ -65,7 +69,7 @@ pub(super) struct Policies {
 impl Comparison {
     /// Whether the current data may pass.
     pub(super) fn is_fine(&self) -> bool {
-        !self.parts.iter().any(|part| is_bad(part.verdict))
+        !self.parts.iter().any(|part| is_bad(part.verdict)) && of_detections(&self.detections).is_none()
     }
 }
 
@@ -102,7 +106,10 @@ pub(super) fn judge(
                 quality.retain(|row| row.rule != Rule::Type && row.rule != Rule::MissingFeature);
                 quality.push(broken(&anchors.name, Rule::Type, profile.predictions, why.clone()));
             }
-            columns.push(ColumnReport::new(&anchors.name, compared.kind, drift, quality));
+            let mut column = ColumnReport::new(&anchors.name, compared.kind, drift, quality);
+            let bins = contributions.iter().filter(|row| of_column(&row.subject)).cloned();
+            column.root_cause.bins = bins.map(BinShare::from).collect();
+            columns.push(column);
         }
         columns.extend(misfits(layout, reference, profile.predictions));
         let PartPerformance { metrics: performance, confusion, calibration } =
@@ -120,10 +127,10 @@ pub(super) fn judge(
             performance,
             confusion,
             calibration,
-            contributions,
             fairness,
         });
     }
+    root_cause::name_segments(&mut reports);
     reports
 }
 
@@ -139,6 +146,11 @@ pub(super) fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
     verdicts.into_iter().max_by_key(rank).unwrap_or(Verdict::Insufficient)
 }
 
+/// Drift, when a detector found one; a warning is none.
+pub(super) fn of_detections(detections: &[FoundAt]) -> Option<Verdict> {
+    detections.iter().any(|found| found.signal == Signal::Drift.name()).then_some(Verdict::Drift)
+}
+
 pub(super) const fn is_bad(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Drift | Verdict::Decay | Verdict::Failed)
 }
@@ -149,7 +161,12 @@ impl ColumnReport {
         // That the rules are kept says nothing of drift.
         let failed = quality.iter().map(|row| row.verdict).filter(|verdict| *verdict == Verdict::Failed);
         let verdict = worst(deciding.chain(failed));
-        Self { name: name.to_owned(), kind, verdict, drift, quality }
+        Self { name: name.to_owned(), kind, verdict, drift, quality, root_cause: RootCause::default() }
+    }
+
+    /// The deciding method that found drift.
+    pub(super) fn drifted_by(&self) -> Option<Method> {
+        self.drift.iter().find(|row| row.decides && row.verdict == Verdict::Drift).map(|row| row.method)
     }
 }
 

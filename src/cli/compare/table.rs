@@ -2,6 +2,7 @@
 
 use crate::event::{FairnessRow, PerformanceRow, Verdict};
 
+use super::detect::FoundAt;
 use super::report::{ColumnReport, Comparison, PartReport, is_bad};
 
 /// Rows of a table, the first of which is its head.
@@ -36,6 +37,9 @@ pub(super) fn tables(comparison: &Comparison) -> Vec<TextTable> {
         if !whole.fairness.is_empty() {
             tables.push(TextTable { title: "Fairness".to_owned(), rows: fairness_rows(&whole.fairness) });
         }
+    }
+    if !comparison.detections.is_empty() {
+        tables.push(TextTable { title: "Detections".to_owned(), rows: detection_rows(&comparison.detections) });
     }
     let parts: Vec<&PartReport> =
         comparison.parts.iter().filter(|part| part.window_start.is_some() || part.segment.is_some()).collect();
@@ -114,6 +118,20 @@ fn fairness_rows(fairness: &[FairnessRow]) -> Vec<Vec<String>> {
             row.worst_group.clone().unwrap_or_default(),
             row.n.to_string(),
             row.detail.clone().unwrap_or_default(),
+        ]);
+    }
+    rows
+}
+
+fn detection_rows(detections: &[FoundAt]) -> Vec<Vec<String>> {
+    let mut rows = vec![texts(&["series", "detector", "signal", "row", "time"])];
+    for found in detections {
+        rows.push(vec![
+            found.series.clone(),
+            found.detector.to_string(),
+            found.signal.to_owned(),
+            found.row.to_string(),
+            found.time.map_or_else(String::new, |time| time.to_string()),
         ]);
     }
     rows

@@ -39,27 +39,38 @@ fn the_others_choose_by_kind() {
 #[test]
 fn scales_are_those_of_the_tool() {
     let rows = judged(&categorical(&[5_000, 5_000], &[640, 360]));
-    let distance = row_of(&rows, Method::JensenShannon).statistic.unwrap();
+    let counts = PairedCounts { reference: vec![5_000, 5_000], current: vec![640, 360] };
     let row = row_of(&rows, Method::JensenShannon);
+    let distance = row.statistic.unwrap();
     let evidently = Preset::Evidently.choose(facts(FeatureKind::Categorical, 10_000, 2));
-    assert!((evidently.value(row).unwrap().powi(2) - distance.powi(2) * std::f64::consts::LN_2).abs() < 1e-15);
+    let value = evidently.value(row, &counts).unwrap();
+    assert!((value.powi(2) - distance.powi(2) * std::f64::consts::LN_2).abs() < 1e-15);
     let vertex = Preset::Vertex.choose(facts(FeatureKind::Numeric, 10_000, 200));
-    assert!((vertex.value(row).unwrap() - distance.powi(2)).abs() < 1e-15);
+    assert!((vertex.value(row, &counts).unwrap() - distance.powi(2)).abs() < 1e-15);
     // 0.119 bits, 0.099 on Evidently's scale.
-    assert_eq!(evidently.is_drifted(row, &[]), Some(distance * 0.832_554_611 >= 0.1));
-    assert_eq!(vertex.is_drifted(row, &[]), Some(false));
-    assert_eq!(vertex.value(row_of(&rows, Method::Psi)), None);
+    assert_eq!(evidently.is_drifted(value, &[]), Some(distance * 0.832_554_611 >= 0.1));
+    assert_eq!(vertex.is_drifted(vertex.value(row, &counts).unwrap(), &[]), Some(false));
+    assert_eq!(vertex.value(row_of(&rows, Method::Psi), &counts), None);
 }
 
 #[test]
 fn nannymls_threshold_comes_from_chunks_of_the_reference() {
     let choice = Preset::Nannyml.choose(facts(FeatureKind::Numeric, 10_000, 100));
-    let rows = judged(&numeric(&[1.0, 2.0, 3.0, 4.0], &[3.0, 4.0, 4.0]));
-    let row = row_of(&rows, Method::JensenShannon);
-    assert_eq!(choice.is_drifted(row, &[]), None);
+    assert_eq!(choice.is_drifted(0.5, &[]), None);
     let chunks = [0.01, 0.02, 0.03];
     let threshold = choice.threshold.resolve(&chunks).unwrap();
     assert!((threshold - (0.02 + 3.0 * (2e-4_f64 / 3.0).sqrt())).abs() < 1e-15);
-    assert_eq!(choice.is_drifted(row, &chunks), Some(true));
+    assert_eq!((choice.is_drifted(0.05, &chunks), choice.is_drifted(0.04, &chunks)), (Some(true), Some(false)));
     assert_eq!(choice.threshold.resolve(&[1.0, 0.0]), Some(1.0));
+}
+
+#[test]
+fn evidently_takes_the_reference_for_the_truth() {
+    // scipy.stats.chisquare([40, 40, 20], [25, 50, 25]).pvalue; no category of the reference expects none.
+    let p = |reference: &[u64], current: &[u64]| {
+        goodness_of_fit_p_value(&PairedCounts { reference: reference.to_vec(), current: current.to_vec() })
+    };
+    assert!((p(&[10, 20, 10], &[40, 40, 20]).unwrap() - 0.002_478_752_176_666_357_7).abs() < 1e-15);
+    assert_eq!(p(&[10, 20, 0], &[40, 40, 1]), Some(0.0));
+    assert_eq!((p(&[10], &[40]), p(&[], &[]), p(&[3], &[0])), (Some(1.0), None, None));
 }

@@ -3,6 +3,7 @@
 mod detectors;
 mod drift;
 mod performance;
+mod presets;
 mod raw;
 mod reconstruction;
 mod statistics;
