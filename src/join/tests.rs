@@ -47,7 +47,8 @@ impl Join {
         let mut table = TextTable::default();
         let (version, variant) = (table.place("1"), table.place("default"));
         let label = Some(table.place("1"));
-        let kind = PackedKind::Prediction { version, variant, segments: Vec::new(), label, score: None, probabilities: None };
+        let kind =
+            PackedKind::Prediction { version, variant, segments: Vec::new(), label, score: None, probabilities: None };
         self.row("predictions", id, time, kind, table).await;
     }
 

@@ -356,7 +356,17 @@ fn the_json_has_the_documented_shape() {
     let roles = ["--prediction", "label", "--target", "truth", "--segment", "group", "--format", "json"];
     let (found, code) = answer(&compare(&reference, &current, &roles));
     assert_eq!((code, &found["verdict"]), (1, &"drift".into()), "{found}");
-    let top = ["n_reference", "n_current", "verdict", "columns", "performance", "confusion", "calibration", "fairness", "segments"];
+    let top = [
+        "n_reference",
+        "n_current",
+        "verdict",
+        "columns",
+        "performance",
+        "confusion",
+        "calibration",
+        "fairness",
+        "segments",
+    ];
     assert_eq!(names(&found), top);
     assert_eq!((&found["n_reference"], &found["n_current"]), (&2_000.into(), &2_000.into()));
     let (amount, group) = (column(&found, "amount"), column(&found, "group"));
@@ -409,7 +419,7 @@ fn a_drifted_column_names_the_bins_and_the_segments_that_carry_it() {
             let amount = row * 37 % 1_000 * if is_b { factor } else { 1 };
             format!("{},{amount}\n", ["a", "b"][usize::from(is_b)])
         };
-        "group,amount\n".to_owned() + &(0..8_000).map(row).collect::<String>()
+        format!("group,amount\n{}", (0..8_000).map(row).collect::<String>())
     };
     std::fs::write(&reference, csv(1)).unwrap();
     std::fs::write(&current, csv(2)).unwrap();
@@ -437,7 +447,7 @@ fn detectors_read_the_rows_in_the_order_of_their_time() {
     let head = "time,amount,label,truth\n";
     let in_order: String = (0..3_000).map(line).collect();
     let backwards: String = (0..3_000).rev().map(line).collect();
-    std::fs::write(&reference, head.to_owned() + &(0..2_000).map(line).collect::<String>()).unwrap();
+    std::fs::write(&reference, format!("{head}{}", (0..2_000).map(line).collect::<String>())).unwrap();
     let flags = ["--prediction", "label", "--target", "truth", "--format", "json", "--ignore", "truth"];
     let detectors = ["--detector", "error=adwin", "--detector", "error=ddm", "--detector", "amount=adwin"];
     let drifts = |rows: &str, time: &[&str]| {

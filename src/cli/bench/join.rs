@@ -216,7 +216,14 @@ impl Bench {
             Half::Prediction => {
                 let (version, variant) = (table.place("1"), table.place("default"));
                 let score = Some((index % 1_000) as f64 / 1_000.0);
-                let kind = PackedKind::Prediction { version, variant, segments: Vec::new(), label: Some(label), score, probabilities: None };
+                let kind = PackedKind::Prediction {
+                    version,
+                    variant,
+                    segments: Vec::new(),
+                    label: Some(label),
+                    score,
+                    probabilities: None,
+                };
                 (time, kind)
             }
             Half::Outcome => (time.plus(Span::from_days(1)), PackedKind::Outcome { label }),

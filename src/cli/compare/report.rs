@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::detector::Signal;
 use crate::drift::{self, Preset};
-use crate::event::{
-    CalibrationRow, ConfusionRow, DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict,
-};
+use crate::event::{CalibrationRow, ConfusionRow, DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict};
 use crate::model::{DriftPolicy, FeatureKind, Method, QualityPolicy, Rule, WindowSize};
 use crate::quality;
 use crate::window::bin_contributions;
@@ -16,8 +14,8 @@ use super::detect::FoundAt;
 use super::layout::Layout;
 use super::performance::PartPerformance;
 use super::preset;
-use super::root_cause::{self, BinShare, RootCause};
 use super::read::{CurrentSide, Part, ReferenceSide};
+use super::root_cause::{self, BinShare, RootCause};
 
 #[derive(Debug)]
 pub(super) struct Comparison {
