@@ -311,3 +311,27 @@ pub(super) fn window_evidence(report: &WindowReport) -> serde_json::Value {
     let (start, end): (Timestamp, Timestamp) = (report.window_start, report.window_end);
     serde_json::json!({ "start": start, "end": end, "size": size, "revision": report.revision })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revisions_never_start_over() {
+        let mut record = AlertRecord::default();
+        assert_eq!([record.next_revision(), record.next_revision()], [1, 2]);
+        // What was pending has come to nothing; the next episode is still newer than all before it.
+        record.alert = None;
+        assert_eq!(record.next_revision(), 3);
+    }
+
+    #[test]
+    fn state_of_an_earlier_build_goes_on_after_its_alert() {
+        let state = r#"{"traces": {}, "alert": {"fingerprint": "f", "kind": "drift", "subject": "", "model": "m",
+            "version": "1", "variant": "default", "segment": null, "severity": "warning", "state": "resolved",
+            "started_at": "2024-03-10T00:00:00Z", "fired_at": null, "resolved_at": null, "revision": 7, "summary": "",
+            "evidence": {}}}"#;
+        let mut record: AlertRecord = serde_json::from_str(state).unwrap();
+        assert_eq!(record.next_revision(), 8);
+    }
+}

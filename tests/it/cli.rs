@@ -246,7 +246,9 @@ fn commands(path: &[String]) -> Vec<Vec<String>> {
     let help = stdout(&plimsoll(&arguments));
     let mut found = vec![path.to_vec()];
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    for name in listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+    // Longer descriptions go on in lines that are indented further.
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty());
+    for name in names.filter(|name| *name != "help") {
         found.extend(commands(&[path, &[name.to_owned()]].concat()));
     }
     assert!(!path.is_empty() || found.len() >= 12, "{found:?}");

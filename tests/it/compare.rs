@@ -441,7 +441,7 @@ fn detectors_read_the_rows_in_the_order_of_their_time() {
     let (reference, current) = (folder.path().join("reference.csv"), folder.path().join("current.csv"));
     // From the 2,000th second on every other prediction is wrong, which was one in ten.
     let line = |second: usize| {
-        let is_wrong = if second < 2_000 { second % 10 == 0 } else { second % 2 == 0 };
+        let is_wrong = if second < 2_000 { second.is_multiple_of(10) } else { second.is_multiple_of(2) };
         format!("{},{},{},{}\n", second * 1_000, second * 37 % 500, 1, u8::from(!is_wrong))
     };
     let head = "time,amount,label,truth\n";

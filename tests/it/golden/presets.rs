@@ -15,7 +15,7 @@ use crate::support::{data_file, run_plimsoll};
 const TOOLS: [&str; 5] = ["evidently", "nannyml", "sagemaker", "azure", "vertex"];
 
 /// Columns of a case about which we differ from a tool whose bins of numbers are not ours.
-const DIFFERENT: [(usize, &str, &str); 0] = [];
+const DIFFERENT: [(usize, &str, &str); 1] = [(7, "nannyml", "AGEP")];
 
 /// Writes some rows of a data set to a file of their own.
 fn slice(name: &str, rows: &Value, path: &Path) {

@@ -46,7 +46,7 @@ impl Cast {
         model.label_horizon = HORIZON;
         model.features.insert("amount".to_owned(), FeatureSpec { max: Some(LARGEST), ..FeatureSpec::default() });
         if choices.one_in(5) {
-            model.reference = ReferenceSource::First(10 + choices.below(20));
+            model.reference = ReferenceSource::First(5 + choices.below(10));
         }
         Self { model }
     }
