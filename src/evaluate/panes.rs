@@ -28,6 +28,7 @@ type Offsets = (i64, i64);
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     offsets: Offsets,
+    revision: i64,
     /// When it last changed, by the wall clock.
     touched: Timestamp,
 }
@@ -39,6 +40,7 @@ struct Stored {
     start: Timestamp,
     source: SourcePartition,
     offsets: Offsets,
+    revision: i64,
     touched: Timestamp,
     counts: PaneCounts,
 }
@@ -53,7 +55,7 @@ impl PaneStore {
         let mut panes = Self { store, index: BTreeMap::new(), pending: BTreeMap::new() };
         for (_, value) in panes.store.scan(PREFIX, &prefix_end(PREFIX)).await? {
             let stored: Stored = decode(&value)?;
-            let entry = Entry { offsets: stored.offsets, touched: stored.touched };
+            let entry = Entry { offsets: stored.offsets, revision: stored.revision, touched: stored.touched };
             panes.enter(&stored.population, stored.start, &stored.source, entry);
         }
         Ok(panes)
@@ -71,16 +73,23 @@ impl PaneStore {
 
     /// Takes a partial in; false when a newer one of the same source is known, as after a zombie's last words.
     pub(super) fn put(&mut self, partial: PanePartial, now: Timestamp) -> Result<bool, RoleError> {
-        let PanePartial { key, source, offsets, counts, .. } = partial;
+        let rank = partial.rank();
+        let PanePartial { key, source, offsets, revision, counts, .. } = partial;
         let known = self.index.get(&key.population).and_then(|panes| panes.get(&key.start)?.get(&source));
-        if known.is_some_and(|known| known.offsets.1 > offsets.1) {
+        if known.is_some_and(|known| (known.offsets.1, known.revision) > rank) {
             return Ok(false);
         }
-        self.enter(&key.population, key.start, &source, Entry { offsets, touched: now });
+        self.enter(&key.population, key.start, &source, Entry { offsets, revision, touched: now });
         let row = row_key(&key.population, key.start, Some(&source));
-        let stored = Stored { population: key.population, start: key.start, source, offsets, touched: now, counts };
+        let stored =
+            Stored { population: key.population, start: key.start, source, offsets, revision, touched: now, counts };
         self.pending.insert(row, Some(encode(&stored)?));
         Ok(true)
+    }
+
+    /// The revision of what one source has said of one pane; none when it has said nothing.
+    pub(super) fn revision(&self, population: &Population, start: Timestamp, source: &SourcePartition) -> Option<i64> {
+        Some(self.index.get(population)?.get(&start)?.get(source)?.revision)
     }
 
     /// The counts of one source in one pane so far.
@@ -206,4 +215,36 @@ fn row_key(population: &Population, start: Timestamp, source: Option<&SourcePart
     let ordered = (start.millis() ^ i64::MIN).to_be_bytes();
     let source = source.map(ToString::to_string).unwrap_or_default();
     [PREFIX, population.key().as_bytes(), b"\0", &ordered, source.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Span;
+    use crate::profile::{Anchors, Profile};
+    use crate::state::MemoryStore;
+    use crate::window::PaneKey;
+
+    /// Pairs that waited for their reference are counted without another record being read.
+    #[tokio::test]
+    async fn of_two_partials_with_the_same_last_offset_the_newer_stays_whichever_comes_last() {
+        let mut panes = PaneStore::open(Arc::new(MemoryStore::new())).await.unwrap();
+        let population =
+            Population { model: "m".into(), version: "1".into(), variant: "default".into(), segment: None };
+        let key = PaneKey { population: population.clone(), start: Timestamp::default() };
+        let source = SourcePartition { topic: "plimsoll.joins".into(), partition: 0 };
+        let counts = |predictions| {
+            let mut profile = Profile::empty(&Anchors::default());
+            profile.predictions = predictions;
+            PaneCounts::Predictions(profile)
+        };
+        let mut older = PanePartial { key, source, epoch: 0, offsets: (0, 0), revision: 0, counts: counts(1) };
+        older.revise(Timestamp::from_millis(10));
+        let mut newer = PanePartial { counts: counts(2), ..older.clone() };
+        newer.revise(Timestamp::from_millis(5));
+        assert!(panes.put(newer, Timestamp::default()).unwrap());
+        assert!(!panes.put(older, Timestamp::default()).unwrap());
+        let end = Timestamp::default().plus(Span::from_days(1));
+        assert_eq!(panes.compose(&population, Timestamp::default(), end).await.unwrap().profile.predictions, 2);
+    }
 }

@@ -128,7 +128,9 @@ impl RawStore {
                         let known = panes.get(&key.population, key.start, &source).await?;
                         let counts = known.unwrap_or_else(|| PaneCounts::Predictions(Profile::empty(anchors)));
                         let source = source.clone();
-                        let partial = PanePartial { key, source, epoch: anchors.epoch, offsets: raw.offsets, counts };
+                        let revision = panes.revision(&key.population, key.start, &source).unwrap_or_default() + 1;
+                        let (epoch, offsets) = (anchors.epoch, raw.offsets);
+                        let partial = PanePartial { key, source, epoch, offsets, revision, counts };
                         partials.insert(slot.clone(), partial);
                     }
                     if let Some(partial) = partials.get_mut(&slot)

@@ -249,7 +249,7 @@ impl Machine for PredictionMachine {
 
     async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
         let mut checkpoint = Checkpoint::default();
-        self.panes.checkpoint(&mut checkpoint)?;
+        self.panes.checkpoint(now, &mut checkpoint)?;
         checkpoint.outgoing.append(&mut self.raw);
         let watermarks = self.watermarks.current(&self.models, self.ledger.accounting_ref().next_offset, now);
         let for_join = self.watermarks.for_join(&self.models, &watermarks);

@@ -261,7 +261,7 @@ impl Machine for JoinMachine {
         Ok(())
     }
 
-    async fn checkpoint(&mut self, _now: Timestamp) -> Result<Checkpoint, RoleError> {
+    async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
         let mut checkpoint = Checkpoint { writes: self.settle_parked().await?, outgoing: Vec::new() };
         self.forget(&mut checkpoint.writes).await?;
         for (key, Changed { model, id, entry, is_new }) in self.changed.drain() {
@@ -273,7 +273,7 @@ impl Machine for JoinMachine {
             checkpoint.writes.push(Write::put(key, encode(&entry)?));
         }
         self.expiry.checkpoint(&mut checkpoint.writes)?;
-        self.panes.checkpoint(&mut checkpoint)?;
+        self.panes.checkpoint(now, &mut checkpoint)?;
         if std::mem::take(&mut self.moved) {
             checkpoint.writes.push(Write::put(HIGH_WATER, encode(&self.high_water)?));
             checkpoint.writes.push(Write::put(WATERMARKS, encode(&self.watermarks)?));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Checkpoint, RoleError};
 use crate::bus::Outgoing;
-use crate::clock::Span;
+use crate::clock::{Span, Timestamp};
 use crate::event::{SourcePartition, partition_of};
 use crate::model::Model;
 use crate::profile::{decode, encode};
@@ -75,7 +75,7 @@ impl PaneTable {
                 decode(&bytes)?
             } else {
                 let (epoch, counts) = empty();
-                PanePartial { key: key.clone(), source: self.source.clone(), epoch, offsets, counts }
+                PanePartial { key: key.clone(), source: self.source.clone(), epoch, offsets, revision: 0, counts }
             };
             self.panes.insert(key.clone(), Pane { partial, touched: 0, changed: false });
         }
@@ -94,11 +94,12 @@ impl PaneTable {
     }
 
     /// Writes and publishes every pane that changed, in the order of their keys.
-    pub fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<(), RoleError> {
+    pub fn checkpoint(&mut self, now: Timestamp, checkpoint: &mut Checkpoint) -> Result<(), RoleError> {
         let mut changed: Vec<&mut Pane> = self.panes.values_mut().filter(|pane| pane.changed).collect();
         changed.sort_by(|a, b| a.partial.key.cmp(&b.partial.key));
         for pane in changed {
             pane.changed = false;
+            pane.partial.revise(now);
             let record = PaneRecord::Partial(pane.partial.clone());
             let key = [b"pane/", record.key().as_bytes()].concat();
             let ttl = self.keep.get(record.model()).copied();

@@ -45,11 +45,20 @@ pub fn run(
     while !settings.shutdown.is_cancelled() {
         settings.telemetry.report(role.name(), Health::Starting);
         let started = settings.clock.now();
-        let outcome = consumer().map_err(RunError::from).and_then(|consumer| {
-            let mut running = Running::new(role, settings, Box::new(consumer));
-            runtime.block_on(running.follow())
-        });
-        let Err(error) = outcome else { return };
+        let mut running = None;
+        let error = match consumer() {
+            Ok(consumer) => {
+                let running = running.insert(Running::new(role, settings, Box::new(consumer)));
+                match runtime.block_on(running.follow()) {
+                    Ok(()) => return,
+                    Err(error) => {
+                        running.abandon();
+                        error
+                    }
+                }
+            }
+            Err(error) => RunError::from(error),
+        };
         tracing::error!(role = role.name(), %error, "role stopped, starting again from its state");
         settings.telemetry.report(role.name(), Health::Blocked(error.to_string()));
         if settings.clock.now().since(started) > Span::from_mins(1) {
@@ -61,6 +70,12 @@ pub fn run(
                 () = settings.shutdown.cancelled() => {}
             }
         });
+        if settings.shutdown.is_cancelled()
+            && let Some(running) = &mut running
+        {
+            // A static member that only disconnects holds its partitions until its session times out.
+            runtime.block_on(running.leave());
+        }
         pause = (pause * 2).min(BACKOFF.1);
     }
 }

@@ -70,8 +70,18 @@ impl<'a> Running<'a> {
         tracing::info!(role = self.role.name(), "draining: last checkpoint");
         let sources: Vec<_> = self.partitions.keys().cloned().collect();
         self.release(&sources).await?;
-        self.member.leave().await;
+        self.leave().await;
         Ok(())
+    }
+
+    /// After a failure: drops every partition as it is in its store; what was not written is read again.
+    pub fn abandon(&mut self) {
+        self.partitions.clear();
+    }
+
+    /// Leaves the group, so that its partitions go to others at once.
+    pub async fn leave(&mut self) {
+        self.member.leave().await;
     }
 
     async fn step(&mut self) -> Result<(), RunError> {

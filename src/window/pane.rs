@@ -23,6 +23,9 @@ pub struct PanePartial {
     pub epoch: u32,
     /// Offsets of the first and last counted record of the source.
     pub offsets: (i64, i64),
+    /// Milliseconds of the wall clock when it was last written, or one more than before if the clock was set back: of
+    /// two partials with the same last offset the one with more is newer. Counts can change without a record being read.
+    pub revision: i64,
     pub counts: PaneCounts,
 }
 
@@ -51,6 +54,19 @@ pub struct RawRows {
     pub offsets: (i64, i64),
     pub rows: u64,
     pub ipc: Vec<u8>,
+}
+
+impl PanePartial {
+    /// Orders what one source says of one pane, whatever order it comes in.
+    #[must_use]
+    pub const fn rank(&self) -> (i64, i64) {
+        (self.offsets.1, self.revision)
+    }
+
+    /// Makes this newer than what was said before.
+    pub fn revise(&mut self, now: Timestamp) {
+        self.revision = now.millis().max(self.revision + 1);
+    }
 }
 
 impl PaneRecord {
