@@ -1,5 +1,7 @@
 //! Reading as a member of a consumer group.
 
+mod leaving;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,10 +44,6 @@ const EMBEDDED: [(&str, &str); 2] = [("session.timeout.ms", "10000"), ("heartbea
 /// How soon partitions that were added to a topic are seen.
 const REFRESH: (&str, &str) = ("topic.metadata.refresh.interval.ms", "30000");
 
-/// The longest to wait until the partitions are given back, and how long to let librdkafka work at a time.
-const LEAVING: Duration = Duration::from_secs(5);
-const SERVING: Duration = Duration::from_millis(50);
-
 /// An offset that the topic does not have is an error, never a reason to read from somewhere else.
 const REQUIRED: [(&str, &str); 3] =
     [("enable.auto.commit", "false"), ("auto.offset.reset", "error"), ("partition.assignment.strategy", "range")];
@@ -83,8 +81,8 @@ struct Member {
     link: Link,
     events: Mutex<VecDeque<Polled>>,
     closing: AtomicBool,
-    /// Partitions were taken away while closing.
-    released: AtomicBool,
+    /// Partitions were assigned, perhaps none, and not taken away since.
+    joined: AtomicBool,
 }
 
 impl Consumer {
@@ -110,7 +108,7 @@ impl Consumer {
         let config = client::properties(settings, &defaults, &required)?;
         let link = Link::new(settings, telemetry);
         let member =
-            Member { link, events: Mutex::default(), closing: AtomicBool::default(), released: AtomicBool::default() };
+            Member { link, events: Mutex::default(), closing: AtomicBool::default(), joined: AtomicBool::default() };
         let client: BaseConsumer<Member> = config.create_with_context(member).map_err(client::refused)?;
         let consumer = Self {
             client,
@@ -187,34 +185,6 @@ impl Consumer {
         match self.client.fetch_watermarks(&source.topic, source.partition, QUICK_ANSWER) {
             Ok((start, end)) => next_offset.unwrap_or(start) >= end,
             Err(_) => false,
-        }
-    }
-
-    /// Leaves the group for good, so that its partitions go to other members without waiting for a timeout; nothing
-    /// may be asked of it any more. To drop a static member without it only disconnects it, and to drop a dynamic one
-    /// is to leave.
-    pub fn leave(&mut self) {
-        if self.instance.is_none() {
-            return;
-        }
-        self.member().closing.store(true, Ordering::SeqCst);
-        // Without partitions there is nothing to give back.
-        let is_idle = self.client.assignment().is_ok_and(|held| held.count() == 0);
-        self.member().released.store(is_idle, Ordering::SeqCst);
-        self.client.unsubscribe();
-        let deadline = Instant::now() + LEAVING;
-        while !self.member().released.load(Ordering::SeqCst) && Instant::now() < deadline {
-            self.serve(SERVING);
-        }
-        // The request leaves once fetching has stopped, which nothing tells.
-        self.serve(SERVING * 4);
-    }
-
-    /// Lets librdkafka call back; records have no reader any more.
-    fn serve(&self, duration: Duration) {
-        let deadline = Instant::now() + duration;
-        while Instant::now() < deadline {
-            let _ = self.client.poll(deadline.saturating_duration_since(Instant::now()));
         }
     }
 
@@ -336,11 +306,13 @@ impl ClientContext for Member {
 
 impl ConsumerContext for Member {
     fn rebalance(&self, client: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        self.joined.store(assigned, Ordering::SeqCst);
         if self.closing.load(Ordering::SeqCst) {
-            if let Err(error) = client.unassign() {
+            let answered = if assigned { client.assign(&TopicPartitionList::new()) } else { client.unassign() };
+            if let Err(error) = answered {
                 tracing::debug!(%error, "leaving the group");
             }
-            self.released.store(true, Ordering::SeqCst);
             return;
         }
         let sources = list
@@ -348,11 +320,7 @@ impl ConsumerContext for Member {
             .iter()
             .map(|element| SourcePartition { topic: element.topic().to_owned(), partition: element.partition() })
             .collect();
-        let event = match kind {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Polled::Assigned(sources),
-            _ => Polled::Revoked(sources),
-        };
-        self.events().push_back(event);
+        self.events().push_back(if assigned { Polled::Assigned(sources) } else { Polled::Revoked(sources) });
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {

@@ -54,6 +54,11 @@ impl Group {
         let consumer = Consumer::new(&settings, &self.name, &topics, &Telemetry::default()).unwrap();
         Member { consumer, held: BTreeSet::new(), revoked: 0 }
     }
+
+    fn members(&self) -> usize {
+        let admin = Admin::new(&self.settings, &Telemetry::default()).unwrap();
+        RUNTIME.block_on(admin.members(&self.name)).unwrap()
+    }
 }
 
 impl Member {
@@ -111,6 +116,19 @@ fn a_member_that_leaves_hands_its_partitions_over_at_once() {
     second.consumer.leave();
     drop(second);
     until(&mut [&mut first], |members| members[0].held.len() == 2);
+}
+
+#[test]
+fn a_member_that_leaves_while_it_joins_is_gone_at_once() {
+    let Some(kafka) = KafkaBroker::shared() else { return };
+    let group = Group::new(kafka);
+    let mut asks = group.join("a");
+    asks.consumer.leave();
+    assert_eq!(group.members(), 0, "the request to join was on its way");
+    let mut told = group.join("a");
+    while !matches!(told.consumer.poll(1, POLL).unwrap(), Polled::Assigned(_)) {}
+    told.consumer.leave();
+    assert_eq!(group.members(), 0, "the assignment was not answered");
 }
 
 #[test]
