@@ -32,7 +32,7 @@ pub use column::{ColumnProfile, Moments};
 pub use encode::{DecodeError, decode, encode};
 pub use jacobi::{Eigenpair, eigenpairs};
 pub use latency::LatencyHistogram;
-pub use projection::Projection;
+pub use projection::{Projection, ProjectionFit};
 pub use quantile::sorted_quantile;
 pub use reconstruction::Reconstruction;
 pub use reference::{OutcomeFrame, Reference, ReferenceBuilder, ReferencePopulation};

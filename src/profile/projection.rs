@@ -1,29 +1,27 @@
 //! What the reference knows of how the features go together: a row is told from the reference's by how badly it is
 //! reconstructed from the reference's principal components.
 
+mod fit;
+
 use serde::{Deserialize, Serialize};
+
+pub use fit::ProjectionFit;
 
 use super::anchors::{ColumnAnchors, ValueAnchors};
 use super::column::ColumnProfile;
-use super::jacobi::{Eigenpair, eigenpairs};
+use super::jacobi::Eigenpair;
 use super::reconstruction::Reconstruction;
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, SCORE_COLUMN};
 
 /// Share of the variance that the kept components explain more than, as NannyML's default.
 const EXPLAINED: f64 = 0.65;
-/// Every event pays for the square of the columns, so that wide models must ask for it. With 20 columns it is about as
-/// much as all other counting.
-const MAX_COLUMNS: usize = 50;
-const MAX_COLUMNS_WHEN_ASKED_FOR: usize = 200;
 /// Rows that are encoded together, column by column.
 const BLOCK: usize = 64;
 /// Standardised values beyond are brought back to it, so that their squares have a sum.
 const LARGEST: f64 = 1e100;
 /// Errors below this share of the row's length are rounding.
 const ROUNDING: f64 = 1e-9;
-/// Digits behind the point of the sums that the components are fitted from: 2⁻⁴⁰.
-const FIXED_POINT: f64 = (1_u64 << 40) as f64;
 
 /// The encoding of a model's features and the axes that the kept principal components leave out, fitted on the reference.
 ///
@@ -76,26 +74,15 @@ impl Projection {
     #[must_use]
     pub(super) fn fit(columns: &[ColumnAnchors], rows: &Rows<'_>, count: usize, wanted: Option<bool>) -> Option<Self> {
         let everybody: Vec<usize> = (0..count).collect();
-        let features = (0_u32..).zip(columns).filter(|(_, column)| !is_prediction(&column.name));
-        let encoded: Vec<EncodedColumn> = features
-            .filter_map(|(position, column)| {
-                let mut profile = ColumnProfile::empty(&column.values);
-                profile.count(&column.values, rows.values(position as usize), &everybody);
-                Some(EncodedColumn { position, code: Code::fit(&column.values, &profile)? })
-            })
-            .collect();
-        let most = match wanted {
-            Some(false) => 0,
-            Some(true) => MAX_COLUMNS_WHEN_ASKED_FOR,
-            None => MAX_COLUMNS,
+        let counted = |(index, column): (usize, &ColumnAnchors)| {
+            let mut profile = ColumnProfile::empty(&column.values);
+            profile.count(&column.values, rows.values(index), &everybody);
+            profile
         };
-        if encoded.len() < 2 || encoded.len() > most {
-            return None;
-        }
-        let mut fitted = Self { columns: encoded, components: 0, explained: 0.0, weights: Vec::new() };
-        let pairs = eigenpairs(fitted.covariance(columns, rows, &everybody), fitted.columns.len());
-        fitted.keep_components(&pairs)?;
-        Some(fitted)
+        let profiles: Vec<ColumnProfile> = columns.iter().enumerate().map(counted).collect();
+        let mut fit = ProjectionFit::new(columns, &profiles, |name| !is_prediction(name), wanted)?;
+        fit.add(columns, rows, &everybody);
+        fit.finish()
     }
 
     /// Columns that vary, and the principal components that are kept of them.
@@ -150,29 +137,6 @@ impl Projection {
             }
             block.chunks_exact(width).take(selected.len()).for_each(&mut each);
         }
-    }
-
-    /// `Σ x_i x_j / n`, which are the correlations: the columns are standardised. Summed as whole numbers, exactly and so
-    /// in any order. Sums of n squares are at most n·2⁸⁰ by Cauchy and Schwarz, so that they fit for all n in use.
-    #[allow(clippy::cast_possible_truncation, reason = "a value is at most √n standard deviations from the mean")]
-    fn covariance(&self, columns: &[ColumnAnchors], rows: &Rows<'_>, everybody: &[usize]) -> Vec<f64> {
-        let width = self.columns.len();
-        let mut sums = vec![0_i128; width * width];
-        let mut whole = vec![0_i64; width];
-        self.encode(columns, rows, everybody, |row| {
-            for (whole, value) in whole.iter_mut().zip(row) {
-                *whole = (value * FIXED_POINT).round() as i64;
-            }
-            for (index, x) in whole.iter().enumerate() {
-                let (x, of_row) = (i128::from(*x), &mut sums[index * width..=index * width + index]);
-                for (sum, y) in of_row.iter_mut().zip(&whole) {
-                    *sum = sum.saturating_add(x * i128::from(*y));
-                }
-            }
-        });
-        let unit = FIXED_POINT * FIXED_POINT * everybody.len().max(1) as f64;
-        let at = |(i, j): (usize, usize)| sums[i.max(j) * width + i.min(j)] as f64 / unit;
-        (0..width * width).map(|cell| at((cell / width, cell % width))).collect()
     }
 
     /// None when nothing would be left out.

@@ -342,6 +342,128 @@ fn the_probabilities_of_several_classes_have_losses_a_matrix_and_curves() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("no column whose name begins with 'p_'"), "{wrong:?}");
 }
 
+#[test]
+fn what_the_outcomes_should_be_is_estimated_for_every_task_whether_they_are_there_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let metric = |files: (&Path, &Path), arguments: &[&str], metric: &str| {
+        let (answer, _) = answer(&compare(files.0, files.1, &[arguments, &["--format", "json"]].concat()));
+        answer["performance"][metric].clone()
+    };
+    let near = |value: &Value, wanted: f64| value.as_f64().is_some_and(|value| (value - wanted).abs() < 1e-6);
+
+    // Of the scores 0.2 and 0.8, 30 and 90 of a hundred are positive.
+    let scored = |rows: usize, certain: usize, outcomes: bool| {
+        let mut text = "score,label,truth\n".to_owned();
+        for row in 0..rows {
+            let is_certain = row % 4 < certain;
+            let (score, positive) = if is_certain { (0.8, 90) } else { (0.2, 30) };
+            let truth = if row * 37 / 4 % 100 < positive { "1" } else { "0" };
+            let (label, truth) = (u8::from(is_certain), if outcomes { truth } else { "" });
+            text.push_str(&format!("{score},{label},{truth}\n"));
+        }
+        text
+    };
+    let roles = ["--prediction", "label", "--score", "score", "--target", "truth"];
+    let (reference, current) = (file("a.csv", scored(4_000, 2, true)), file("b.csv", scored(4_000, 3, false)));
+    let accuracy = metric((&reference, &current), &roles, "accuracy");
+    assert!(near(&accuracy["estimated"], 0.25 * 0.7 + 0.75 * 0.9), "{accuracy}");
+    assert_eq!((&accuracy["current"], &accuracy["residual"]), (&Value::Null, &Value::Null), "{accuracy}");
+    assert_eq!(accuracy["verdict"], "insufficient", "an estimate is no decay");
+
+    // Wrong in 40 of a hundred where 20 were: the concept has drifted, which no estimate can know.
+    let (reference, current) = (file("c.csv", classes_csv(1_500, 20)), file("d.csv", classes_csv(900, 40)));
+    let roles = ["--task", "multiclass", "--prediction", "label", "--target", "truth", "--scores", "proba_"];
+    let accuracy = metric((&reference, &current), &roles, "accuracy");
+    assert!(near(&accuracy["estimated"], 0.8) && near(&accuracy["residual"], -0.2), "{accuracy}");
+    assert!(accuracy["residual_p_value"].as_f64().unwrap() < 1e-6, "{accuracy}");
+
+    // Errors of 0.5 and 1.5 about 10, of 2.5 and 3.5 about 20.
+    let valued = |rows: usize, large: usize| {
+        let mut text = "value,truth\n".to_owned();
+        for row in 0..rows {
+            let (value, least) = if row % 4 < large { (20.0, 2.5) } else { (10.0, 0.5) };
+            let error = if row / 8 % 2 == 0 { least } else { least + 1.0 };
+            text.push_str(&format!("{value},{}\n", if row / 4 % 2 == 0 { value + error } else { value - error }));
+        }
+        text
+    };
+    let (reference, current) = (file("e.csv", valued(2_000, 2)), file("f.csv", valued(2_000, 3)));
+    let roles = ["--task", "regression", "--prediction", "value", "--target", "truth"];
+    let (found, _) = answer(&compare(&reference, &current, &[&roles[..], &["--format", "json"]].concat()));
+    assert_eq!(
+        (&column(&found, "value")["kind"], &column(&found, "truth")["kind"]),
+        (&"numeric".into(), &"numeric".into())
+    );
+    let mae = &found["performance"]["mae"];
+    let estimated = mae["estimated"].as_f64().unwrap();
+    // Each bin's mean is drawn a little to that of all.
+    assert!((estimated - (0.25 + 0.75 * 3.0)).abs() < 0.01 && mae["residual"].as_f64().unwrap().abs() < 0.01, "{mae}");
+}
+
+#[test]
+fn features_that_no_longer_go_together_fail_the_data_although_each_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, second: usize| {
+        let mut text = "first,second,third,label\n".to_owned();
+        for row in 0..4_000_usize {
+            let number = |factor: usize| row * factor % 1_000;
+            text.push_str(&format!("{},{},{},{}\n", number(919), number(second), number(277), row % 2));
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // The second is the first; then it has the same values in other rows.
+    let (reference, current) = (write("reference.csv", 919), write("current.csv", 731));
+    let arguments = ["--prediction", "label", "--target", "label", "--format", "json"];
+    let (found, code) = answer(&compare(&reference, &current, &arguments));
+    let together = &found["multivariate"]["pca_reconstruction"];
+    assert_eq!((code, &together["verdict"]), (1, &"drift".into()), "{found}");
+    assert_eq!((&together["features"], &together["components"]), (&3.into(), &1.into()), "{together}");
+    assert!(together["statistic"].as_f64().unwrap() > 1.2 * together["reference"].as_f64().unwrap(), "{together}");
+    for name in ["first", "second", "third"] {
+        assert_eq!(column(&found, name)["verdict"], "ok", "{found}");
+    }
+    let (same, code) = answer(&compare(&reference, &reference, &arguments));
+    assert_eq!((code, &same["multivariate"]["pca_reconstruction"]["verdict"]), (0, &"ok".into()), "{same}");
+    let (without, code) =
+        answer(&compare(&reference, &current, &[&arguments[..], &["--reconstruction", "false"]].concat()));
+    assert_eq!((code, &without["multivariate"]), (0, &serde_json::json!({})), "{without}");
+}
+
+#[test]
+fn features_that_rank_otherwise_by_what_they_contribute_fail_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, sizes: [f64; 3]| {
+        let mut text = "amount,shap_amount,shap_age,shap_town\n".to_owned();
+        for row in 0..1_000_u32 {
+            let share = (0.5 + f64::from(row % 11) / 10.0) * if row % 2 == 0 { 1.0 } else { -1.0 };
+            let [amount, age, town] = sizes.map(|size| size * share);
+            text.push_str(&format!("{},{amount},{age},{town}\n", row * 37 % 100));
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (reference, current) = (write("reference.csv", [8.0, 4.0, 1.0]), write("current.csv", [1.0, 4.0, 8.0]));
+    let arguments = ["--attributions", "shap_", "--format", "json"];
+    let (found, code) = answer(&compare(&reference, &current, &arguments));
+    assert_eq!((code, &found["multivariate"]["attribution_ndcg"]["verdict"]), (1, &"drift".into()), "{found}");
+    assert_eq!(names(&found["columns"]), ["amount"], "attributions are no features");
+    let town = found["attributions"].as_array().unwrap().iter().find(|row| row["feature"] == "town").unwrap();
+    assert_eq!((&town["rank"], &town["reference_rank"], &town["n"]), (&1.into(), &3.into(), &1_000.into()), "{town}");
+    let (same, code) = answer(&compare(&reference, &reference, &arguments));
+    assert_eq!((code, &same["multivariate"]["attribution_ndcg"]["statistic"]), (0, &1.0.into()), "{same}");
+    let wrong = compare(&reference, &current, &["--attributions", "lime_"]);
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("begins with 'lime_' and goes on with a feature"));
+}
+
 /// The names of an object, in their order.
 fn names(object: &Value) -> Vec<&str> {
     object.as_object().unwrap_or_else(|| panic!("no object: {object}")).keys().map(String::as_str).collect()
@@ -365,6 +487,8 @@ fn the_json_has_the_documented_shape() {
         "confusion",
         "calibration",
         "fairness",
+        "multivariate",
+        "attributions",
         "segments",
     ];
     assert_eq!(names(&found), top);
@@ -398,7 +522,20 @@ fn the_json_has_the_documented_shape() {
         assert!(["statistic", "lower", "upper", "p_value", "threshold"].iter().all(|field| row[field].is_number()));
         assert!(["ok", "drift", "insufficient"].contains(&row["verdict"].as_str().unwrap()), "{row}");
     }
-    let metric = ["reference", "current", "lower", "upper", "n", "verdict", "detail"];
+    let metric = [
+        "reference",
+        "current",
+        "lower",
+        "upper",
+        "estimated",
+        "estimated_lower",
+        "estimated_upper",
+        "residual",
+        "residual_p_value",
+        "n",
+        "verdict",
+        "detail",
+    ];
     let metrics = names(&found["performance"]);
     for name in ["accuracy", "precision", "recall", "f1"] {
         assert!(metrics.contains(&name), "{metrics:?}");

@@ -41,7 +41,13 @@ pub struct CompareArgs {
     #[arg(long, value_name = "PREFIX", requires = "target")]
     pub scores: Option<String>,
 
-    /// Column with the true label or value
+    /// Columns with what each feature contributed to the prediction, to compare how the features rank by it: what begins
+    /// with this, then the feature, such as shap_
+    #[arg(long, value_name = "PREFIX")]
+    pub attributions: Option<String>,
+
+    /// Column with the true label or value; where the current data have none yet, leave it empty there, and read what
+    /// the metrics are estimated to be
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
 
@@ -94,6 +100,11 @@ pub struct CompareArgs {
     /// False discovery rate over the columns
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = open_unit)]
     pub alpha: f64,
+
+    /// Whether all features together are judged by how rows are reconstructed from the reference's principal components
+    /// [default: with up to 50 features, and without a preset]
+    #[arg(long, value_name = "BOOL")]
+    pub reconstruction: Option<bool>,
 
     /// Fewer rows than this are insufficient
     #[arg(long, value_name = "ROWS", default_value_t = 100)]

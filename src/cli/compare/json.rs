@@ -16,6 +16,8 @@ pub(super) fn write(comparison: &Comparison) -> String {
     top.insert("confusion".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.confusion)));
     top.insert("calibration".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.calibration)));
     top.insert("fairness".to_owned(), whole.map_or_else(|| json!({}), fairness));
+    top.insert("multivariate".to_owned(), whole.map_or_else(|| json!({}), multivariate));
+    top.insert("attributions".to_owned(), whole.map_or_else(|| json!([]), |part| json!(part.attributions)));
     if !comparison.detections.is_empty() {
         top.insert("detections".to_owned(), json!(comparison.detections));
     }
@@ -44,6 +46,8 @@ fn part_object(comparison: &Comparison, part: &PartReport) -> Value {
         "confusion": part.confusion,
         "calibration": part.calibration,
         "fairness": fairness(part),
+        "multivariate": multivariate(part),
+        "attributions": part.attributions,
     })
 }
 
@@ -104,6 +108,11 @@ fn performance(part: &PartReport) -> Value {
             "current": row.value,
             "lower": row.lower,
             "upper": row.upper,
+            "estimated": row.estimated,
+            "estimated_lower": row.estimated_lower,
+            "estimated_upper": row.estimated_upper,
+            "residual": row.residual,
+            "residual_p_value": row.residual_p_value,
             "n": row.n,
             "verdict": row.verdict.name(),
             "detail": row.detail,
@@ -111,6 +120,26 @@ fn performance(part: &PartReport) -> Value {
         (row.metric.name().to_owned(), object)
     });
     Value::Object(metrics.collect())
+}
+
+/// By method.
+fn multivariate(part: &PartReport) -> Value {
+    let methods = part.multivariate.iter().map(|row| {
+        let object = json!({
+            "statistic": row.statistic,
+            "reference": row.reference,
+            "lower": row.lower,
+            "upper": row.upper,
+            "p_value": row.p_value,
+            "threshold": row.threshold,
+            "features": row.features,
+            "components": row.components,
+            "verdict": row.verdict.name(),
+            "detail": row.detail,
+        });
+        (row.method.name().to_owned(), object)
+    });
+    Value::Object(methods.collect())
 }
 
 /// By attribute, then by metric.

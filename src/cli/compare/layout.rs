@@ -24,6 +24,10 @@ pub(super) struct Layout {
     pub(super) time: Option<usize>,
     pub(super) performance: Option<PerformanceColumns>,
     pub(super) protected: Option<ProtectedColumns>,
+    /// Names of the columns with predictions, scores and outcomes.
+    pub(super) roles: Vec<String>,
+    /// Features with the columns of what they contributed.
+    pub(super) attributions: Vec<(String, InBoth)>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +78,10 @@ impl Layout {
         let role = |name: &Option<String>| name.as_deref().map(both).transpose();
         let (prediction, score, target) = (role(&args.prediction)?, role(&args.score)?, role(&args.target)?);
         let scores = class_columns(args, reference, &both)?;
+        let attributions = match &args.attributions {
+            Some(prefix) => columns_after(prefix, "a feature", reference, &both)?,
+            None => Vec::new(),
+        };
         let attributes: Vec<InBoth> = args.protected.iter().map(|name| both(name)).collect::<Result<_, _>>()?;
         if !attributes.is_empty() && Task::from(args.task) != Task::Binary {
             bail!("--protected is for binary models only: leave it out, or write --task binary");
@@ -91,7 +99,10 @@ impl Layout {
         };
         let mut taken: BTreeSet<&str> = args.ignore.iter().map(String::as_str).collect();
         taken.extend(args.time.as_deref());
+        taken.extend(attributions.iter().map(|(_, place)| place.name.as_str()));
 
+        let named = [&prediction, &score, &target].into_iter().flatten().chain(scores.iter().map(|(_, place)| place));
+        let roles = named.map(|place| place.name.clone()).collect();
         let mut layout = Self {
             compared: Vec::new(),
             gone: Vec::new(),
@@ -100,6 +111,8 @@ impl Layout {
             time: args.time.as_deref().map(|name| index_of(current, name)).transpose()?,
             performance: target.map(|target| PerformanceColumns { prediction, score, target, scores }),
             protected,
+            roles,
+            attributions: attributions.clone(),
         };
         for (name, kind) in columns(reference.schema(), &taken) {
             let kind = if labels.contains(&name) { FeatureKind::Categorical } else { kind };
@@ -116,6 +129,11 @@ impl Layout {
         }
         Ok(layout)
     }
+
+    /// Whether the column says what was predicted or what came true, and is no feature.
+    pub(super) fn is_role(&self, name: &str) -> bool {
+        self.roles.iter().any(|role| role == name)
+    }
 }
 
 fn class_columns(
@@ -127,13 +145,23 @@ fn class_columns(
     if Task::from(args.task) != Task::Multiclass {
         bail!("--scores is for multiclass models: write --task multiclass, or --score COLUMN for a binary model");
     }
+    columns_after(prefix, "a class", reference, both)
+}
+
+/// The columns of the reference whose names begin with `prefix`, by the rest of their names.
+fn columns_after(
+    prefix: &str,
+    what: &str,
+    reference: &DataFile,
+    both: &impl Fn(&str) -> anyhow::Result<InBoth>,
+) -> anyhow::Result<Vec<(String, InBoth)>> {
     let names = reference.schema().fields().iter().map(|field| field.name().as_str());
     let columns: Vec<(String, InBoth)> = names
-        .filter_map(|name| Some((name.strip_prefix(prefix.as_str()).filter(|class| !class.is_empty())?, name)))
-        .map(|(class, name)| Ok((class.to_owned(), both(name)?)))
+        .filter_map(|name| Some((name.strip_prefix(prefix).filter(|rest| !rest.is_empty())?, name)))
+        .map(|(rest, name)| Ok((rest.to_owned(), both(name)?)))
         .collect::<anyhow::Result<_>>()?;
     if columns.is_empty() {
-        bail!("'{}' has no column whose name begins with '{prefix}' and goes on with a class", reference.name());
+        bail!("'{}' has no column whose name begins with '{prefix}' and goes on with {what}", reference.name());
     }
     Ok(columns)
 }

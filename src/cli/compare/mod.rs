@@ -2,6 +2,7 @@
 
 mod args;
 mod detect;
+mod expected;
 mod fairness;
 mod json;
 mod layout;
@@ -13,6 +14,7 @@ mod read;
 mod report;
 mod root_cause;
 mod table;
+mod together;
 
 use std::process::ExitCode;
 
@@ -25,7 +27,7 @@ use layout::Layout;
 use report::{Comparison, Policies};
 
 use crate::codec::files::DataFile;
-use crate::model::{DriftPolicy, QualityPolicy};
+use crate::model::{DriftPolicy, QualityPolicy, Task};
 
 /// The current data must not pass.
 const FOUND: u8 = 1;
@@ -46,14 +48,9 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
-    let texts: Vec<&str> = args
-        .segment
-        .iter()
-        .chain(&args.protected)
-        .chain(&args.prediction)
-        .chain(&args.target)
-        .map(String::as_str)
-        .collect();
+    let is_regression = Task::from(args.task) == Task::Regression;
+    let labels = args.prediction.iter().chain(&args.target).filter(|_| !is_regression);
+    let texts: Vec<&str> = args.segment.iter().chain(&args.protected).chain(labels).map(String::as_str).collect();
     let reference = DataFile::open(&args.reference)?.with_text_columns(&texts);
     let current = DataFile::open(&args.current)?.with_text_columns(&texts);
     let layout = Layout::resolve(args, &reference, &current)?;
@@ -79,7 +76,9 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
         preset: args.preset,
         quality: QualityPolicy { alpha: args.alpha, min_samples: args.min_samples, ..QualityPolicy::default() },
     };
-    let parts = report::judge(&layout, &policies, &side, &found, &mut performance, &mut fairness);
+    let mut together = together::judge(args, &policies.drift, &layout, (&reference, &current), &side)?;
+    let beside = report::Beside { performance: &mut performance, fairness: &mut fairness, together: &mut together };
+    let parts = report::judge(&layout, &policies, &side, &found, beside);
     Ok(Comparison {
         reference: reference.name().to_owned(),
         current: current.name().to_owned(),

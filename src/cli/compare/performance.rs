@@ -6,6 +6,7 @@ use arrow::array::{Array, Float64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
 use super::args::CompareArgs;
+use super::expected::{Expecting, Lessons, Places, Predictions};
 use super::layout::{InBoth, Layout, PerformanceColumns};
 use super::read::{Part, ReferenceSide, batches, column_named, parts_of};
 use crate::codec::files::column::{as_numeric, as_text};
@@ -38,7 +39,7 @@ pub(super) fn judge(
     let frame = frame(task, columns, files.0)?;
     let anchors = match &frame {
         OutcomeFrame::Binary => {
-            OutcomeAnchors::Binary { positive: &args.positive, scores: score_anchors(columns, side) }
+            OutcomeAnchors::Binary { positive: &args.positive, scores: number_anchors(columns.score.as_ref(), side) }
         }
         OutcomeFrame::Multiclass(classes) => OutcomeAnchors::Multiclass(classes),
         OutcomeFrame::Regression(scale) => OutcomeAnchors::Regression(scale),
@@ -51,21 +52,32 @@ pub(super) fn judge(
         }
         OutcomeFrame::Binary | OutcomeFrame::Regression(_) => Vec::new(),
     };
+    let places = match anchors {
+        OutcomeAnchors::Binary { positive, scores } => scores.map(|bins| Places::Score { bins, positive }),
+        OutcomeAnchors::Regression(_) => {
+            number_anchors(columns.prediction.as_ref(), side).map(|bins| Places::Value { bins })
+        }
+        OutcomeAnchors::Multiclass(classes) => Some(Places::Probabilities { classes }),
+    };
     let counting = Counting { task, layout, columns, anchors, scores };
-    let reference = counting.count(files.0, |place| place.reference, None)?;
-    let current = counting.count(files.1, |place| place.current, args.window)?;
+    let mut lessons = places.map(Lessons::new);
+    let reference = counting.count(files.0, |place| place.reference, None, &mut Estimating::Learn(lessons.as_mut()))?;
+    let expecting = lessons.and_then(Lessons::learnt);
+    let mut estimating = Estimating::Expect(expecting.as_ref());
+    let current = counting.count(files.1, |place| place.current, args.window, &mut estimating)?;
     let policy = PerformancePolicy { min_samples: args.min_samples, ..PerformancePolicy::of(task) };
     let negative = negative(args, columns, side);
-    let rows = current.into_iter().map(|(part, (rows, counts))| {
-        let normal = reference.get(&Part { window: None, segment: part.segment.clone() }).map(|(_, counts)| counts);
-        let coverage = if rows == 0 { 0.0 } else { counts.outcomes() as f64 / rows as f64 };
+    let rows = current.into_iter().map(|(part, Tally { rows, outcomes, predictions })| {
+        let normal = reference.get(&Part { window: None, segment: part.segment.clone() }).map(|tally| &tally.outcomes);
+        let coverage = if rows == 0 { 0.0 } else { outcomes.outcomes() as f64 / rows as f64 };
         // A file is all there is: no more labels will come.
         let maturity = Maturity { coverage, is_final: true };
-        let measured = Measured { task, anchors, reference: normal, current: &counts, estimates: &[] };
+        let estimates = expecting.as_ref().map_or_else(Vec::new, |expecting| expecting.estimates(&predictions));
+        let measured = Measured { task, anchors, reference: normal, current: &outcomes, estimates: &estimates };
         let found = PartPerformance {
             metrics: performance::judge(&policy, measured, maturity),
-            confusion: confusion_rows(anchors, &negative, normal, &counts),
-            calibration: calibration_rows(anchors, normal, &counts),
+            confusion: confusion_rows(anchors, &negative, normal, &outcomes),
+            calibration: calibration_rows(anchors, normal, &outcomes),
         };
         (part, found)
     });
@@ -113,34 +125,61 @@ struct Counting<'a> {
     scores: Vec<Option<&'a InBoth>>,
 }
 
+/// What is counted of one part.
+struct Tally {
+    rows: u64,
+    outcomes: OutcomeCounts,
+    predictions: Predictions,
+}
+
+/// What the rows of a file are good for, beside their counts.
+enum Estimating<'a, 'p> {
+    Learn(Option<&'a mut Lessons<'p>>),
+    Expect(Option<&'a Expecting<'p>>),
+}
+
 impl Counting<'_> {
-    /// Rows and counts by part.
+    /// Counts by part.
     fn count(
         &self,
         file: &DataFile,
         index: impl Fn(&InBoth) -> usize,
         size: Option<WindowSize>,
-    ) -> Result<BTreeMap<Part, (u64, OutcomeCounts)>, FileError> {
+        estimating: &mut Estimating<'_, '_>,
+    ) -> Result<BTreeMap<Part, Tally>, FileError> {
         let mut wanted: Vec<usize> = vec![index(&self.columns.target)];
         wanted.extend(self.columns.prediction.iter().chain(&self.columns.score).map(&index));
         wanted.extend(self.scores.iter().flatten().map(|place| index(place)));
         wanted.extend(self.layout.segments.iter().map(&index));
         let layout = Layout { time: size.and(self.layout.time), ..self.layout.clone() };
         wanted.extend(layout.time);
-        let mut counted: BTreeMap<Part, (u64, OutcomeCounts)> = BTreeMap::new();
+        let mut counted: BTreeMap<Part, Tally> = BTreeMap::new();
         let mut rows = 0_u64;
         for batch in batches(file, &wanted)? {
             let batch = batch?;
             let parts = parts_of(file, &batch, &layout, size, rows)?;
-            let joined =
+            let columns =
                 Columns::read(self, &batch).map_err(|(error, name)| error.within(file.name(), &name, rows + 1))?;
             for (part, selected) in parts {
-                let (rows, counts) = counted.entry(part).or_insert_with(|| (0, OutcomeCounts::empty(self.anchors)));
+                let is_whole = part == Part::default();
+                let empty = OutcomeCounts::empty(self.anchors);
+                let Tally { rows, outcomes, predictions } = counted.entry(part).or_insert_with(|| Tally {
+                    rows: 0,
+                    outcomes: empty,
+                    predictions: Predictions::default(),
+                });
                 *rows += selected.len() as u64;
                 for &row in &selected {
-                    let probabilities = joined.probabilities(row);
-                    if let Some(joined) = joined.get(row) {
-                        counts.add(self.anchors, Joined { probabilities: &probabilities, ..joined });
+                    let probabilities = columns.probabilities(row);
+                    if let Estimating::Expect(Some(expecting)) = estimating {
+                        expecting.count(predictions, columns.label(row), columns.score(row), &probabilities);
+                    }
+                    let Some(joined) = columns.joined(row, &probabilities) else { continue };
+                    outcomes.add(self.anchors, joined);
+                    if let Estimating::Learn(Some(lessons)) = estimating
+                        && is_whole
+                    {
+                        lessons.add(joined);
                     }
                 }
             }
@@ -180,13 +219,18 @@ impl Columns {
         complete_probabilities(self.by_class.iter().map(value))
     }
 
+    fn label(&self, row: usize) -> Option<&str> {
+        self.labels.as_ref().filter(|labels| labels.is_valid(row)).map(|labels| labels.value(row))
+    }
+
+    fn score(&self, row: usize) -> Option<f64> {
+        self.scores.as_ref().filter(|scores| scores.is_valid(row)).map(|scores| scores.value(row))
+    }
+
     /// None where the true label is missing.
-    fn get(&self, row: usize) -> Option<Joined<'_>> {
-        let text = |array: &'_ StringArray| array.is_valid(row);
-        let actual = self.targets.as_ref().filter(|targets| text(targets))?.value(row);
-        let label = self.labels.as_ref().filter(|labels| text(labels)).map(|labels| labels.value(row));
-        let score = self.scores.as_ref().filter(|scores| scores.is_valid(row)).map(|scores| scores.value(row));
-        Some(Joined { label, score, probabilities: &[], actual })
+    fn joined<'a>(&'a self, row: usize, probabilities: &'a [f64]) -> Option<Joined<'a>> {
+        let actual = self.targets.as_ref().filter(|targets| targets.is_valid(row))?.value(row);
+        Some(Joined { label: self.label(row), score: self.score(row), probabilities, actual })
     }
 }
 
@@ -210,9 +254,9 @@ fn negative(args: &CompareArgs, columns: &PerformanceColumns, side: &ReferenceSi
     negative_label(column.map(|column| &column.values), &args.positive)
 }
 
-/// The score's bins are those in which its drift is counted.
-fn score_anchors<'a>(columns: &PerformanceColumns, side: &'a ReferenceSide) -> Option<&'a NumericAnchors> {
-    let name = &columns.score.as_ref()?.name;
+/// The bins are those in which the column's drift is counted.
+fn number_anchors<'a>(column: Option<&InBoth>, side: &'a ReferenceSide) -> Option<&'a NumericAnchors> {
+    let name = &column?.name;
     match &side.anchors.columns.iter().find(|column| column.name == *name)?.values {
         ValueAnchors::Numeric(anchors) => Some(anchors),
         ValueAnchors::Categorical(_) => None,

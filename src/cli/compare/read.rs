@@ -146,13 +146,22 @@ pub(super) fn read_current(
     Ok(side)
 }
 
-/// Values of a column of the current file.
-enum Read {
+/// Values of a column.
+pub(super) enum Read {
     Numeric(Float64Array),
     Categorical(StringArray),
 }
 
-fn values_of(column: Option<&ArrayRef>, kind: FeatureKind) -> Result<Read, ColumnError> {
+impl Read {
+    pub(super) fn values(&self) -> Values<'_> {
+        match self {
+            Self::Numeric(array) => Values::numeric(array),
+            Self::Categorical(array) => Values::categorical(array),
+        }
+    }
+}
+
+pub(super) fn values_of(column: Option<&ArrayRef>, kind: FeatureKind) -> Result<Read, ColumnError> {
     let Some(column) = column else { return Ok(Read::Numeric(Float64Array::new_null(0))) };
     Ok(match kind {
         FeatureKind::Numeric => Read::Numeric(as_numeric(column)?),
@@ -163,12 +172,7 @@ fn values_of(column: Option<&ArrayRef>, kind: FeatureKind) -> Result<Read, Colum
 /// Values that cannot be read as what the reference holds are missing.
 fn count(anchors: &ValueAnchors, values: Option<&Read>, selected: &[usize]) -> ColumnProfile {
     let mut profile = ColumnProfile::empty(anchors);
-    let values = match values {
-        Some(Read::Numeric(array)) => Values::numeric(array),
-        Some(Read::Categorical(array)) => Values::categorical(array),
-        None => Values::Absent,
-    };
-    profile.count(anchors, &values, selected);
+    profile.count(anchors, &values.map_or(Values::Absent, Read::values), selected);
     profile
 }
 

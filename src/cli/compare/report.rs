@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::detector::Signal;
 use crate::drift::{self, Preset};
-use crate::event::{CalibrationRow, ConfusionRow, DriftRow, FairnessRow, PerformanceRow, QualityRow, Verdict};
+use crate::event::{
+    AttributionRow, CalibrationRow, ConfusionRow, DriftRow, FairnessRow, MultivariateRow, PerformanceRow, QualityRow,
+    Verdict,
+};
 use crate::model::{DriftPolicy, FeatureKind, Method, QualityPolicy, Rule, WindowSize};
 use crate::quality;
 use crate::window::bin_contributions;
@@ -16,6 +19,7 @@ use super::performance::PartPerformance;
 use super::preset;
 use super::read::{CurrentSide, Part, ReferenceSide};
 use super::root_cause::{self, BinShare, RootCause};
+use super::together::PartTogether;
 
 #[derive(Debug)]
 pub(super) struct Comparison {
@@ -43,6 +47,9 @@ pub(super) struct PartReport {
     pub(super) calibration: Vec<CalibrationRow>,
     /// Only where the part is no segment.
     pub(super) fairness: Vec<FairnessRow>,
+    /// All columns together.
+    pub(super) multivariate: Vec<MultivariateRow>,
+    pub(super) attributions: Vec<AttributionRow>,
 }
 
 #[derive(Debug)]
@@ -64,6 +71,14 @@ pub(super) struct Policies {
     pub(super) preset: Option<Preset>,
 }
 
+/// What was found beside the columns themselves, to be taken.
+pub(super) struct Beside<'a> {
+    pub(super) performance: &'a mut BTreeMap<Part, PartPerformance>,
+    /// By window.
+    pub(super) fairness: &'a mut BTreeMap<Option<Timestamp>, Vec<FairnessRow>>,
+    pub(super) together: &'a mut BTreeMap<Part, PartTogether>,
+}
+
 impl Comparison {
     /// Whether the current data may pass.
     pub(super) fn is_fine(&self) -> bool {
@@ -76,9 +91,9 @@ pub(super) fn judge(
     policies: &Policies,
     reference: &ReferenceSide,
     current: &CurrentSide,
-    performance: &mut BTreeMap<Part, PartPerformance>,
-    fairness: &mut BTreeMap<Option<Timestamp>, Vec<FairnessRow>>,
+    beside: Beside<'_>,
 ) -> Vec<PartReport> {
+    let Beside { performance, fairness, together } = beside;
     let mut reports = Vec::new();
     for (part, profile) in &current.parts {
         let normal = match &part.segment {
@@ -114,7 +129,9 @@ pub(super) fn judge(
             performance.remove(part).unwrap_or_default();
         let fairness = if part.segment.is_none() { fairness.remove(&part.window) } else { None }.unwrap_or_default();
         let verdicts = columns.iter().map(|column| column.verdict).chain(performance.iter().map(|row| row.verdict));
+        let PartTogether { multivariate, attributions } = together.remove(part).unwrap_or_default();
         let verdicts = verdicts.chain(fairness.iter().map(|row| row.verdict));
+        let verdicts = verdicts.chain(multivariate.iter().map(|row| row.verdict));
         reports.push(PartReport {
             window_start: part.window,
             segment: part.segment.clone(),
@@ -126,6 +143,8 @@ pub(super) fn judge(
             confusion,
             calibration,
             fairness,
+            multivariate,
+            attributions,
         });
     }
     root_cause::name_segments(&mut reports);

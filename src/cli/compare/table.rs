@@ -1,6 +1,6 @@
 //! The comparison as rows of text, which every format for people shows.
 
-use crate::event::{FairnessRow, PerformanceRow, Verdict};
+use crate::event::{FairnessRow, MultivariateRow, PerformanceRow, Verdict};
 
 use super::detect::FoundAt;
 use super::report::{ColumnReport, Comparison, PartReport, is_bad};
@@ -33,6 +33,9 @@ pub(super) fn tables(comparison: &Comparison) -> Vec<TextTable> {
         tables.push(TextTable { title: "Columns".to_owned(), rows: column_rows(whole) });
         if !whole.performance.is_empty() {
             tables.push(TextTable { title: "Performance".to_owned(), rows: performance_rows(&whole.performance) });
+        }
+        if !whole.multivariate.is_empty() {
+            tables.push(TextTable { title: "Together".to_owned(), rows: together_rows(&whole.multivariate) });
         }
         if !whole.fairness.is_empty() {
             tables.push(TextTable { title: "Fairness".to_owned(), rows: fairness_rows(&whole.fairness) });
@@ -90,7 +93,7 @@ fn remarks(column: &ColumnReport) -> String {
 }
 
 fn performance_rows(performance: &[PerformanceRow]) -> Vec<Vec<String>> {
-    let mut rows = vec![texts(&["metric", "verdict", "reference", "current", "95 % interval", "n"])];
+    let mut rows = vec![texts(&["metric", "verdict", "reference", "current", "95 % interval", "estimated", "n"])];
     for row in performance {
         let interval = row.lower.zip(row.upper).map(|(lower, upper)| format!("{} – {}", number(lower), number(upper)));
         rows.push(vec![
@@ -99,7 +102,23 @@ fn performance_rows(performance: &[PerformanceRow]) -> Vec<Vec<String>> {
             row.reference.map_or_else(String::new, number),
             row.value.map_or_else(String::new, number),
             interval.unwrap_or_default(),
+            row.estimated.map_or_else(String::new, number),
             row.n.to_string(),
+        ]);
+    }
+    rows
+}
+
+fn together_rows(multivariate: &[MultivariateRow]) -> Vec<Vec<String>> {
+    let mut rows = vec![texts(&["method", "verdict", "reference", "current", "p-value", "remarks"])];
+    for row in multivariate {
+        rows.push(vec![
+            row.method.name().to_owned(),
+            row.verdict.name().to_owned(),
+            row.reference.map_or_else(String::new, number),
+            row.statistic.map_or_else(String::new, number),
+            row.p_value.map_or_else(String::new, number),
+            row.detail.clone().unwrap_or_default(),
         ]);
     }
     rows
@@ -141,8 +160,9 @@ fn part_rows(parts: &[&PartReport]) -> Vec<Vec<String>> {
     let mut rows =
         vec![texts(&["window", "segment", "rows", "verdict", "columns that differ", "performance", "fairness"])];
     for part in parts {
-        let differ: Vec<&str> =
-            part.columns.iter().filter(|column| is_bad(column.verdict)).map(|column| column.name.as_str()).collect();
+        let columns = part.columns.iter().filter(|column| is_bad(column.verdict)).map(|column| column.name.as_str());
+        let together = part.multivariate.iter().filter(|row| is_bad(row.verdict)).map(|row| row.method.name());
+        let differ: Vec<&str> = columns.chain(together).collect();
         let decayed = part.performance.iter().filter(|row| row.verdict == Verdict::Decay);
         let decayed: Vec<String> =
             decayed.map(|row| format!("{} {}", row.metric, row.value.map_or_else(String::new, number))).collect();
