@@ -4,10 +4,7 @@ use super::anchors::{Anchors, ClassAnchors, NumericAnchors, ValueAnchors};
 use super::reference::{OutcomeFrame, ReferencePopulation};
 use super::rows::{Rows, Values};
 use super::{LABEL_COLUMN, Profile, SCORE_COLUMN};
-use crate::performance::{
-    Classes, Estimator, Joined, LossByPrediction, MulticlassCalibration, OutcomeAnchors, OutcomeCounts, ScoreBins,
-    score_bin,
-};
+use crate::performance::{Classes, Estimator, EstimatorBins, EstimatorFit, Joined, OutcomeAnchors, OutcomeCounts};
 
 /// The rows of a reference with what they are counted by.
 pub(super) struct Counting<'a> {
@@ -36,31 +33,17 @@ impl Counting<'_> {
 
     /// Of all rows; none without outcomes and scores.
     pub(super) fn estimator(&self) -> Option<Estimator> {
-        let bins = self.score_bins()?;
-        let scored = (0..self.outcomes.len()).filter_map(|row| {
-            let joined = self.joined(row)?;
-            let score = joined.score.filter(|score| score.is_finite())?;
-            Some((bins.bin(score), score, joined.actual))
-        });
-        match self.frame {
-            OutcomeFrame::Binary => {
-                let mut counts = ScoreBins::default();
-                scored.for_each(|(bin, score, actual)| counts.add(bin, score, actual == self.positive));
-                Estimator::binary(&counts, bins.edges().len() + 1)
-            }
-            OutcomeFrame::Regression(_) => {
-                let mut losses = LossByPrediction::default();
-                for (bin, predicted, actual) in scored {
-                    if let Ok(actual) = actual.trim().parse() {
-                        losses.add(bin, predicted, actual);
-                    }
-                }
-                (losses != LossByPrediction::default()).then_some(Estimator::Regression(losses))
-            }
+        let bins = match self.frame {
+            OutcomeFrame::Binary => EstimatorBins::Binary { scores: self.score_bins()?, positive: self.positive },
+            OutcomeFrame::Regression(_) => EstimatorBins::Regression(self.score_bins()?),
             OutcomeFrame::Multiclass(_) => {
-                self.anchors.classes.as_ref().map(|anchors| Estimator::Multiclass(anchors.classes.clone()))
+                // Learnt before, because predictions are counted by it.
+                return self.anchors.classes.as_ref().map(|anchors| Estimator::Multiclass(anchors.classes.clone()));
             }
-        }
+        };
+        let mut fit = EstimatorFit::new(bins);
+        (0..self.outcomes.len()).filter_map(|row| self.joined(row)).for_each(|joined| fit.add(joined));
+        fit.finish().map(|(estimator, _)| estimator)
     }
 
     fn outcome_anchors(&self) -> OutcomeAnchors<'_> {
@@ -99,17 +82,10 @@ impl Counting<'_> {
 
 /// How a multiclass reference's probabilities are read; none without probabilities or outcomes.
 pub(super) fn class_anchors(classes: &Classes, rows: &Rows<'_>, outcomes: &[Option<String>]) -> Option<ClassAnchors> {
-    let mut bins = vec![ScoreBins::default(); classes.names().len()];
-    let mut any = false;
+    let mut fit = EstimatorFit::new(EstimatorBins::Multiclass(classes));
     for (row, outcome) in outcomes.iter().enumerate() {
-        let Some(actual) = outcome.as_deref().map(|outcome| classes.index(outcome)) else { continue };
-        for (class, (probability, bins)) in rows.probabilities(row).into_iter().zip(&mut bins).enumerate() {
-            if let Some(bin) = score_bin(probability) {
-                bins.add(bin, probability, class == actual);
-                any = true;
-            }
-        }
+        let Some(actual) = outcome.as_deref() else { continue };
+        fit.add(Joined { probabilities: &rows.probabilities(row), actual, ..Joined::default() });
     }
-    let reference: Vec<_> = bins.iter().map(ScoreBins::bins).collect();
-    any.then(|| ClassAnchors { classes: classes.clone(), calibration: MulticlassCalibration::fit(&reference).0 })
+    fit.finish().map(|(_, calibration)| ClassAnchors { classes: classes.clone(), calibration })
 }

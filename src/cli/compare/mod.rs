@@ -76,7 +76,10 @@ fn compare(args: &CompareArgs) -> anyhow::Result<Comparison> {
         preset: args.preset,
         quality: QualityPolicy { alpha: args.alpha, min_samples: args.min_samples, ..QualityPolicy::default() },
     };
-    let mut together = together::judge(args, &policies.drift, &layout, (&reference, &current), &side)?;
+    // The components are fitted on the reference, then its rows and the current ones are measured by them.
+    let bar = progress(args, 2 * side.rows + found.rows, "rows of all features together");
+    let mut together = together::judge(args, &policies.drift, &layout, (&reference, &current), &side, &bar)?;
+    bar.finish_and_clear();
     let beside = report::Beside { performance: &mut performance, fairness: &mut fairness, together: &mut together };
     let parts = report::judge(&layout, &policies, &side, &found, beside);
     Ok(Comparison {

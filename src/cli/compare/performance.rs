@@ -6,7 +6,7 @@ use arrow::array::{Array, Float64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
 use super::args::CompareArgs;
-use super::expected::{Expecting, Lessons, Places, Predictions};
+use super::expected::{Expecting, Predictions};
 use super::layout::{InBoth, Layout, PerformanceColumns};
 use super::read::{Part, ReferenceSide, batches, column_named, parts_of};
 use crate::codec::files::column::{as_numeric, as_text};
@@ -14,7 +14,8 @@ use crate::codec::files::{ColumnError, DataFile, FileError};
 use crate::event::{CalibrationRow, ConfusionRow, PerformanceRow};
 use crate::model::{PerformancePolicy, Task, WindowSize};
 use crate::performance::{
-    self, Classes, Joined, Maturity, Measured, OutcomeAnchors, OutcomeCounts, OutcomeScale, complete_probabilities,
+    self, Classes, EstimatorBins, EstimatorFit, Joined, Maturity, Measured, OutcomeAnchors, OutcomeCounts,
+    OutcomeScale, complete_probabilities,
 };
 use crate::profile::{NumericAnchors, OutcomeFrame, ValueAnchors};
 use crate::window::{calibration_rows, confusion_rows, negative_label};
@@ -52,17 +53,18 @@ pub(super) fn judge(
         }
         OutcomeFrame::Binary | OutcomeFrame::Regression(_) => Vec::new(),
     };
-    let places = match anchors {
-        OutcomeAnchors::Binary { positive, scores } => scores.map(|bins| Places::Score { bins, positive }),
+    let bins = match anchors {
+        OutcomeAnchors::Binary { positive, scores } => scores.map(|scores| EstimatorBins::Binary { scores, positive }),
         OutcomeAnchors::Regression(_) => {
-            number_anchors(columns.prediction.as_ref(), side).map(|bins| Places::Value { bins })
+            number_anchors(columns.prediction.as_ref(), side).map(EstimatorBins::Regression)
         }
-        OutcomeAnchors::Multiclass(classes) => Some(Places::Probabilities { classes }),
+        OutcomeAnchors::Multiclass(classes) => Some(EstimatorBins::Multiclass(classes)),
     };
     let counting = Counting { task, layout, columns, anchors, scores };
-    let mut lessons = places.map(Lessons::new);
-    let reference = counting.count(files.0, |place| place.reference, None, &mut Estimating::Learn(lessons.as_mut()))?;
-    let expecting = lessons.and_then(Lessons::learnt);
+    let mut fit = bins.map(EstimatorFit::new);
+    let reference = counting.count(files.0, |place| place.reference, None, &mut Estimating::Learn(fit.as_mut()))?;
+    let learnt = fit.and_then(EstimatorFit::finish);
+    let expecting = bins.zip(learnt).map(|(bins, (estimator, calibration))| Expecting { bins, estimator, calibration });
     let mut estimating = Estimating::Expect(expecting.as_ref());
     let current = counting.count(files.1, |place| place.current, args.window, &mut estimating)?;
     let policy = PerformancePolicy { min_samples: args.min_samples, ..PerformancePolicy::of(task) };
@@ -134,7 +136,7 @@ struct Tally {
 
 /// What the rows of a file are good for, beside their counts.
 enum Estimating<'a, 'p> {
-    Learn(Option<&'a mut Lessons<'p>>),
+    Learn(Option<&'a mut EstimatorFit<'p>>),
     Expect(Option<&'a Expecting<'p>>),
 }
 
@@ -162,10 +164,9 @@ impl Counting<'_> {
                 Columns::read(self, &batch).map_err(|(error, name)| error.within(file.name(), &name, rows + 1))?;
             for (part, selected) in parts {
                 let is_whole = part == Part::default();
-                let empty = OutcomeCounts::empty(self.anchors);
                 let Tally { rows, outcomes, predictions } = counted.entry(part).or_insert_with(|| Tally {
                     rows: 0,
-                    outcomes: empty,
+                    outcomes: OutcomeCounts::empty(self.anchors),
                     predictions: Predictions::default(),
                 });
                 *rows += selected.len() as u64;
@@ -176,10 +177,10 @@ impl Counting<'_> {
                     }
                     let Some(joined) = columns.joined(row, &probabilities) else { continue };
                     outcomes.add(self.anchors, joined);
-                    if let Estimating::Learn(Some(lessons)) = estimating
+                    if let Estimating::Learn(Some(fit)) = estimating
                         && is_whole
                     {
-                        lessons.add(joined);
+                        fit.add(joined);
                     }
                 }
             }

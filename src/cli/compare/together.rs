@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::Float64Array;
 use arrow::record_batch::RecordBatch;
+use indicatif::ProgressBar;
 
 use super::args::CompareArgs;
 use super::layout::{InBoth, Layout};
@@ -30,6 +31,7 @@ pub(super) fn judge(
     layout: &Layout,
     files: (&DataFile, &DataFile),
     side: &ReferenceSide,
+    bar: &ProgressBar,
 ) -> Result<BTreeMap<Part, PartTogether>, FileError> {
     // A tool's preset says what is looked at.
     let wanted = args.reconstruction.or(args.preset.map(|_| false));
@@ -40,7 +42,7 @@ pub(super) fn judge(
     };
     let is_feature = |name: &str| !layout.is_role(name);
     if let Some(mut fit) = ProjectionFit::new(&anchors.columns, &side.whole.columns, is_feature, wanted) {
-        let reading = Reading { layout, side, anchors: &anchors, place: |place| place.reference };
+        let reading = Reading { layout, side, anchors: &anchors, place: |place| place.reference, bar };
         reading.each(files.0, None, |rows, parts| {
             parts.get(&Part::default()).into_iter().for_each(|all| fit.add(&anchors.columns, rows, all));
         })?;
@@ -49,8 +51,9 @@ pub(super) fn judge(
     if anchors.projection.is_none() && anchors.attributions.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let reference = count(&Reading { layout, side, anchors: &anchors, place: |place| place.reference }, files.0, None)?;
-    let reading = Reading { layout, side, anchors: &anchors, place: |place| place.current };
+    let reference =
+        count(&Reading { layout, side, anchors: &anchors, place: |place| place.reference, bar }, files.0, None)?;
+    let reading = Reading { layout, side, anchors: &anchors, place: |place| place.current, bar };
     let current = count(&reading, files.1, args.window)?;
     let policy =
         DriftPolicy { reconstruction: ReconstructionPolicy { wanted, ..policy.reconstruction }, ..policy.clone() };
@@ -89,6 +92,7 @@ struct Reading<'a> {
     side: &'a ReferenceSide,
     anchors: &'a Anchors,
     place: fn(&InBoth) -> usize,
+    bar: &'a ProgressBar,
 }
 
 impl Reading<'_> {
@@ -125,6 +129,7 @@ impl Reading<'_> {
             .with_attributions(attributions.iter().map(Option::as_ref).collect());
             take(&rows, &parts);
             rows_before += batch.num_rows() as u64;
+            self.bar.inc(batch.num_rows() as u64);
         }
         Ok(())
     }
