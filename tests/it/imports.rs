@@ -64,7 +64,9 @@ fn no_file_is_longer_than_five_hundred_lines() {
 }
 
 fn sources() -> Vec<(PathBuf, String, String)> {
-    files("src")
+    let found = files("src");
+    assert!(found.len() > 50, "the sources were not found");
+    found
 }
 
 /// Every file of Rust below `folder` with the room it is in and its text, comments left out.
@@ -88,7 +90,7 @@ fn files(folder: &str) -> Vec<(PathBuf, String, String)> {
             }
         }
     }
-    assert!(found.len() > 50, "the sources were not found");
+    assert!(!found.is_empty(), "{} has no sources", root.display());
     found
 }
 
