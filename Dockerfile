@@ -3,8 +3,8 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build \
-    CARGO_TARGET_DIR=/build cargo build --locked --release \
-    && install -m 755 /build/release/plimsoll /usr/local/bin/plimsoll
+    CARGO_TARGET_DIR=/build cargo build --locked --profile dist \
+    && install -m 755 /build/dist/plimsoll /usr/local/bin/plimsoll
 
 FROM debian:bookworm-slim
 RUN apt-get update \
