@@ -15,9 +15,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client::{self, ANSWER, Link};
-use super::cursors::{Cursors, Jump, Taken};
+use super::cursors::{Cursors, Surprise, Taken};
 use super::positions::Faults;
-use super::{BusError, BusSettings, Records};
+use super::{BusError, BusSettings, Position, Records};
 use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
 
@@ -129,10 +129,10 @@ impl Consumer {
         if let Some(event) = self.member().events().pop_front() {
             return Ok(event);
         }
-        let mut jumps = Vec::new();
-        let taken = self.gather(max, timeout, &mut jumps)?;
-        for jump in &jumps {
-            self.judge(jump)?;
+        let mut surprises = Vec::new();
+        let taken = self.gather(max, timeout, &mut surprises)?;
+        for surprise in &surprises {
+            self.judge(surprise)?;
         }
         if taken > 0 {
             self.member().link.up();
@@ -146,15 +146,16 @@ impl Consumer {
         Ok(Polled::Idle)
     }
 
-    /// Answers an [`Polled::Assigned`]: starts reading at these offsets (None = the beginning).
-    pub fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (source, offset) in offsets {
-            self.check(source, *offset)?;
-            let start = offset.map_or(Offset::Beginning, Offset::Offset);
-            list.add_partition_offset(&source.topic, source.partition, start).map_err(|error| self.failed(&error))?;
+    /// Answers an [`Polled::Assigned`]: starts reading at these positions.
+    pub fn assign(&mut self, positions: &[Position]) -> Result<(), BusError> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for position in positions {
+            let SourcePartition { topic, partition } = &position.source;
+            let start = self.check(&position.source, position.next)?;
+            let from = position.fetch_from(start).map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(topic, *partition, from).map_err(|error| self.failed(&error))?;
         }
-        self.cursors.start(offsets);
+        self.cursors.start(positions);
         self.client.assign(&list).map_err(|error| self.failed(&error))
     }
 
@@ -201,14 +202,14 @@ impl Consumer {
     }
 
     /// Takes records until there are enough, none is waiting, or the group has something to say.
-    fn gather(&mut self, max: usize, timeout: Duration, jumps: &mut Vec<Jump>) -> Result<usize, BusError> {
+    fn gather(&mut self, max: usize, timeout: Duration, surprises: &mut Vec<Surprise>) -> Result<usize, BusError> {
         let deadline = Instant::now() + timeout;
         let (mut taken, mut bytes) = (0, 0);
         while taken < max && bytes < LARGEST_POLL {
             let wait = if taken == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
-                    if let Taken::Bytes(size) = self.cursors.take(&message, jumps) {
+                    if let Taken::Bytes(size) = self.cursors.take(&message, surprises) {
                         taken += 1;
                         bytes += size;
                     }
@@ -246,27 +247,30 @@ impl Consumer {
         Ok(())
     }
 
-    /// Proves that reading can go on at this offset. An answer that does not come is no proof against it: fetching
-    /// fails by itself then.
-    fn check(&self, source: &SourcePartition, offset: Option<i64>) -> Result<(), BusError> {
-        let Some(wanted) = offset else { return Ok(()) };
+    /// Proves that reading can go on at this offset, and tells where the log starts. An answer that does not come is no
+    /// proof against it: fetching fails by itself then.
+    fn check(&self, source: &SourcePartition, offset: Option<i64>) -> Result<Option<i64>, BusError> {
+        let Some(wanted) = offset else { return Ok(None) };
         match self.client.fetch_watermarks(&source.topic, source.partition, ANSWER) {
-            Ok(ends) => self.faults.check(source, wanted, ends),
+            Ok(ends) => self.faults.check(source, wanted, ends).map(|()| Some(ends.0)),
             Err(error) => {
                 tracing::debug!(%source, %error, "where the partition begins and ends is not known");
-                Ok(())
+                Ok(None)
             }
         }
     }
 
     /// Records between the offset that was asked for and the first one may never have been (compaction) or may be
     /// lost (retention): only the start of the log tells.
-    fn judge(&self, jump: &Jump) -> Result<(), BusError> {
-        let Jump { source, requested, found } = jump;
+    fn judge(&self, surprise: &Surprise) -> Result<(), BusError> {
+        let (source, requested, found) = match surprise {
+            Surprise::Replaced { source, offset } => return Err(self.faults.replaced(source, *offset)),
+            Surprise::Jump { source, requested, found } => (source, requested, found),
+        };
         if found < requested {
             return self.faults.check(source, *requested, (*found, *found));
         }
-        if self.embedded { Ok(()) } else { self.check(source, Some(*requested)) }
+        if self.embedded { Ok(()) } else { self.check(source, Some(*requested)).map(drop) }
     }
 
     fn member(&self) -> &Member {

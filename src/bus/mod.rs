@@ -19,8 +19,9 @@ pub use admin::Admin;
 pub use consumer::{Consumer, FETCHING, Polled};
 pub use embedded::EmbeddedBroker;
 pub use instance::Instance;
+pub use positions::Position;
 pub use producer::Producer;
-pub use record::{Outgoing, Record, Records};
+pub use record::{Outgoing, Record, Records, Seen};
 pub use settings::{BrokerSource, BusSettings};
 pub use tail::Tail;
 pub use topics::{Topic, Topics};
@@ -54,6 +55,11 @@ pub enum BusError {
          out, or plimsoll state reset lets everything be counted anew"
     )]
     Deleted { topic: String, partition: i32, wanted: i64, start: i64 },
+    #[error(
+        "topic '{topic}' partition {partition}: record {offset}, the last that was read, is another one now: the topic was \
+         made anew or has lost records; nothing of it is read until plimsoll state reset lets everything be counted anew"
+    )]
+    Replaced { topic: String, partition: i32, offset: i64 },
     #[error(
         "another process reads {group} as instance '{instance}', too: give each process a kafka.instance of its own"
     )]

@@ -5,9 +5,19 @@
 
 use prometheus::IntCounterVec;
 
-use super::BusError;
+use super::{BusError, Seen};
 use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
+
+/// Where reading is to go on in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub source: SourcePartition,
+    /// Offset of the next record; none is the beginning.
+    pub next: Option<i64>,
+    /// The record right before it, if that is known: it must still be there.
+    pub last: Option<Seen>,
+}
 
 /// Counts what was found, by topic and fault.
 #[derive(Clone, Debug)]
@@ -15,6 +25,21 @@ pub(super) struct Faults(Option<IntCounterVec>);
 
 const REMADE: &str = "remade";
 const DELETED: &str = "deleted";
+
+impl Position {
+    /// Without knowledge of what stands before.
+    #[must_use]
+    pub const fn at(source: SourcePartition, next: Option<i64>) -> Self {
+        Self { source, next, last: None }
+    }
+
+    /// The offset to fetch from in a log that starts at `start`: one earlier, to look at the last record again, as long as
+    /// it has not been deleted.
+    pub(super) fn fetch_from(&self, start: Option<i64>) -> Option<i64> {
+        let last = self.last.map(|last| last.offset).filter(|last| self.next == Some(last + 1));
+        last.filter(|last| start.is_some_and(|start| start <= *last)).or(self.next)
+    }
+}
 
 impl Faults {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
@@ -41,6 +66,12 @@ impl Faults {
         Ok(())
     }
 
+    /// The record before the one to go on with is not the one that was read there.
+    pub(super) fn replaced(&self, source: &SourcePartition, offset: i64) -> BusError {
+        self.count(&source.topic, REMADE);
+        BusError::Replaced { topic: source.topic.clone(), partition: source.partition, offset }
+    }
+
     fn count(&self, topic: &str, fault: &str) {
         if let Some(counter) = &self.0 {
             counter.with_label_values(&[topic, fault]).inc();
@@ -62,6 +93,19 @@ mod tests {
         for (wanted, ends) in [(0, (0, 0)), (5, (0, 5)), (5, (5, 9)), (5, (5, 5))] {
             assert_eq!(check(wanted, ends), None, "{wanted} of {ends:?}");
         }
+    }
+
+    #[test]
+    fn the_last_record_is_looked_at_again_only_while_it_is_there() {
+        let source = SourcePartition { topic: "t".to_owned(), partition: 3 };
+        let seen = |offset| Some(Seen { offset, hash: 1 });
+        let from = |next, last, start| Position { source: source.clone(), next, last }.fetch_from(start);
+        assert_eq!(from(Some(5), seen(4), Some(0)), Some(4));
+        assert_eq!(from(Some(5), seen(4), Some(5)), Some(5), "retention has deleted it");
+        assert_eq!(from(Some(5), seen(4), None), Some(5), "where the log starts is not known");
+        assert_eq!(from(Some(5), seen(2), Some(0)), Some(5), "an operator moved on");
+        assert_eq!(from(Some(5), None, Some(0)), Some(5));
+        assert_eq!(from(None, None, Some(0)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize, Serializer};
+use xxhash_rust::xxh3::Xxh3;
 
 /// One record of one partition, borrowed from a [`Records`] batch.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,14 @@ pub struct Record<'a> {
     pub timestamp: Option<i64>,
     pub key: Option<&'a [u8]>,
     pub payload: Option<&'a [u8]>,
+}
+
+/// A record that was read: its place, and a hash of what it holds. In a topic that was made anew another record has the
+/// place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub offset: i64,
+    pub hash: u64,
 }
 
 /// Consecutive records of one topic partition in one buffer, so that reading allocates nothing per record.
@@ -59,6 +68,20 @@ fn at_once<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::O
     bytes.as_deref().map(InOnePiece).serialize(serializer)
 }
 
+impl Seen {
+    #[must_use]
+    pub fn of(record: &Record<'_>) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(&record.timestamp.unwrap_or(i64::MIN).to_le_bytes());
+        for bytes in [record.key, record.payload] {
+            let length = bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+            hash.update(&length.to_le_bytes());
+            hash.update(bytes.unwrap_or_default());
+        }
+        Self { offset: record.offset, hash: hash.digest() }
+    }
+}
+
 impl Records {
     pub fn push(&mut self, offset: i64, timestamp: Option<i64>, key: Option<&[u8]>, payload: Option<&[u8]>) {
         let key = key.map(|bytes| self.append(bytes));
@@ -94,6 +117,11 @@ impl Records {
     }
 
     #[must_use]
+    pub fn last(&self) -> Option<Record<'_>> {
+        self.entries.last().map(|entry| self.view(entry))
+    }
+
+    #[must_use]
     pub fn last_offset(&self) -> Option<i64> {
         self.entries.last().map(|entry| entry.offset)
     }
@@ -123,6 +151,22 @@ impl Records {
 mod tests {
     use super::*;
     use crate::profile::{decode, encode};
+
+    #[test]
+    fn a_record_is_seen_again_only_if_all_that_it_holds_is_the_same() {
+        let record = Record { offset: 7, timestamp: Some(1), key: Some(b"ab"), payload: Some(b"c") };
+        assert_eq!(Seen::of(&record), Seen::of(&record.clone()));
+        let others = [
+            Record { timestamp: None, ..record },
+            Record { key: Some(b"a"), payload: Some(b"bc"), ..record },
+            Record { key: None, payload: Some(b"abc"), ..record },
+            Record { payload: None, ..record },
+            Record { payload: Some(b""), ..record },
+        ];
+        let hashes: std::collections::BTreeSet<u64> = others.iter().map(|other| Seen::of(other).hash).collect();
+        assert_eq!(hashes.len(), others.len());
+        assert!(!hashes.contains(&Seen::of(&record).hash));
+    }
 
     #[test]
     fn an_outgoing_record_is_read_as_it_was_written() {

@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::{self, ANSWER, Link};
 use super::consumer::{FETCHING, LARGEST_POLL};
 use super::cursors::{Cursors, Taken};
-use super::{BusError, BusSettings, Records};
+use super::{BusError, BusSettings, Position, Records};
 use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
 
@@ -53,12 +53,12 @@ impl Tail {
         let deadline = Instant::now() + timeout;
         let (mut taken, mut bytes) = (0, 0);
         // All partitions are read from their beginning, so that no record is unexpected.
-        let mut jumps = Vec::new();
+        let mut surprises = Vec::new();
         while taken < max && bytes < LARGEST_POLL {
             let wait = if taken == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
-                    if let Taken::Bytes(size) = self.cursors.take(&message, &mut jumps) {
+                    if let Taken::Bytes(size) = self.cursors.take(&message, &mut surprises) {
                         taken += 1;
                         bytes += size;
                     }
@@ -99,7 +99,7 @@ impl Tail {
                 let source = SourcePartition { topic: topic.clone(), partition };
                 let (low, high) = self.watermarks(&source)?;
                 list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| self.failed(&error))?;
-                beginnings.push((source.clone(), None));
+                beginnings.push(Position::at(source.clone(), None));
                 if low < high {
                     self.behind.insert(source, high);
                 }

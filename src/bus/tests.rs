@@ -19,10 +19,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(200);
 const GROUP: &str = "plimsoll.test";
 
-type Offsets = Vec<(SourcePartition, Option<i64>)>;
-
 /// One record as a test compares it: offset, key, payload.
-type Seen = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+type Read = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn settings(listen: SocketAddr, data: &Path) -> BusSettings {
     BusSettings {
@@ -73,12 +71,12 @@ fn many(topic: &str, count: i32) -> Vec<Outgoing> {
         .collect()
 }
 
-fn expected(records: &[Outgoing], partition: i32) -> Vec<Seen> {
+fn expected(records: &[Outgoing], partition: i32) -> Vec<Read> {
     let of_partition = records.iter().filter(|record| record.partition == Some(partition));
     (0..).zip(of_partition).map(|(offset, record)| (offset, record.key.clone(), record.payload.clone())).collect()
 }
 
-fn add(seen: &mut BTreeMap<SourcePartition, Vec<Seen>>, batches: Vec<(SourcePartition, Records)>) {
+fn add(seen: &mut BTreeMap<SourcePartition, Vec<Read>>, batches: Vec<(SourcePartition, Records)>) {
     for (source, records) in batches {
         let of_partition = seen.entry(source).or_default();
         of_partition
@@ -90,8 +88,8 @@ fn add(seen: &mut BTreeMap<SourcePartition, Vec<Seen>>, batches: Vec<(SourcePart
 fn read(
     consumer: &mut Consumer,
     start: impl Fn(&SourcePartition) -> Option<i64>,
-    enough: impl Fn(&BTreeMap<SourcePartition, Vec<Seen>>) -> bool,
-) -> BTreeMap<SourcePartition, Vec<Seen>> {
+    enough: impl Fn(&BTreeMap<SourcePartition, Vec<Read>>) -> bool,
+) -> BTreeMap<SourcePartition, Vec<Read>> {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = BTreeMap::new();
     while !enough(&seen) {
@@ -99,8 +97,9 @@ fn read(
         match consumer.poll(500, POLL).unwrap() {
             Polled::Records(batches) => add(&mut seen, batches),
             Polled::Assigned(sources) => {
-                let offsets: Offsets = sources.into_iter().map(|source| (source.clone(), start(&source))).collect();
-                consumer.assign(&offsets).unwrap();
+                let positions: Vec<Position> =
+                    sources.into_iter().map(|source| Position::at(source.clone(), start(&source))).collect();
+                consumer.assign(&positions).unwrap();
             }
             Polled::Revoked(_) => consumer.unassign().unwrap(),
             Polled::Idle => {}
@@ -109,7 +108,7 @@ fn read(
     seen
 }
 
-fn total(seen: &BTreeMap<SourcePartition, Vec<Seen>>) -> usize {
+fn total(seen: &BTreeMap<SourcePartition, Vec<Read>>) -> usize {
     seen.values().map(Vec::len).sum()
 }
 
@@ -203,7 +202,7 @@ async fn a_tail_reads_everything_and_then_follows() {
     broker.stop().await;
 }
 
-fn follow(tail: &mut Tail, count: usize) -> BTreeMap<SourcePartition, Vec<Seen>> {
+fn follow(tail: &mut Tail, count: usize) -> BTreeMap<SourcePartition, Vec<Read>> {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = BTreeMap::new();
     while total(&seen) < count {
@@ -282,8 +281,9 @@ impl Holdings {
                 match member.poll(1, POLL).unwrap() {
                     Polled::Assigned(sources) => {
                         *held = sources.iter().map(|source| source.partition).collect();
-                        let offsets: Offsets = sources.into_iter().map(|source| (source, None)).collect();
-                        member.assign(&offsets).unwrap();
+                        let positions: Vec<Position> =
+                            sources.into_iter().map(|source| Position::at(source, None)).collect();
+                        member.assign(&positions).unwrap();
                     }
                     Polled::Revoked(_) => {
                         held.clear();
@@ -421,8 +421,9 @@ async fn a_topic_that_ends_before_the_offset_to_read_is_refused() {
     let refused = blocking(move || {
         loop {
             if let Polled::Assigned(sources) = consumer.poll(1, POLL).unwrap() {
-                let offsets: Offsets = sources.into_iter().map(|source| (source, Some(77))).collect();
-                return consumer.assign(&offsets);
+                let positions: Vec<Position> =
+                    sources.into_iter().map(|source| Position::at(source, Some(77))).collect();
+                return consumer.assign(&positions);
             }
         }
     })
@@ -430,6 +431,56 @@ async fn a_topic_that_ends_before_the_offset_to_read_is_refused() {
     assert!(matches!(refused, Err(BusError::Remade { wanted: 77, .. })), "{refused:?}");
     let text = crate::telemetry::encode(telemetry.metrics().gather()).unwrap();
     assert!(text.contains("plimsoll_topic_faults_total{fault=\"remade\",topic=\"predictions\"} 1"), "{text}");
+    producer.close().await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_goes_on_only_behind_the_record_that_was_read_last() {
+    let data = TempDir::new().unwrap();
+    let (broker, settings) = broker(data.path()).await;
+    let telemetry = Telemetry::default();
+    Admin::new(&settings, &telemetry).unwrap().ensure(&Topics::new(&settings).all(&settings)).await.unwrap();
+    let producer = Producer::new(&settings, &telemetry).unwrap();
+    for key in ["a", "b"] {
+        let stamped = Outgoing { timestamp: Some(7), ..record("predictions", 1, key, Some("1")) };
+        producer.publish(vec![stamped]).await.unwrap();
+    }
+    let read = |key: &[u8]| {
+        let record = crate::bus::Record { offset: 0, timestamp: Some(7), key: Some(key), payload: Some(b"1") };
+        Seen::of(&record)
+    };
+    for (last, is_there) in [(read(b"a"), true), (read(b"z"), false)] {
+        let mut consumer = Consumer::new(&settings, GROUP, &["predictions".to_owned()], &telemetry).unwrap();
+        let polled = blocking(move || {
+            loop {
+                match consumer.poll(10, POLL) {
+                    Ok(Polled::Assigned(sources)) => {
+                        let position = |source: SourcePartition| match source.partition {
+                            1 => Position { source, next: Some(1), last: Some(last) },
+                            _ => Position::at(source, None),
+                        };
+                        consumer.assign(&sources.into_iter().map(position).collect::<Vec<_>>()).unwrap();
+                    }
+                    Ok(Polled::Records(batches)) => return Ok(batches),
+                    Ok(_) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+        .await;
+        match polled {
+            Ok(batches) => {
+                let offsets: Vec<i64> = batches.iter().flat_map(|(_, r)| r.iter().map(|r| r.offset)).collect();
+                assert!(is_there && offsets == [1], "{offsets:?}");
+            }
+            Err(error) => {
+                assert!(!is_there && matches!(error, BusError::Replaced { offset: 0, .. }), "{error}");
+                let said = error.to_string();
+                assert!(said.contains("record 0, the last that was read, is another one now"), "{said}");
+            }
+        }
+    }
     producer.close().await;
     broker.stop().await;
 }
@@ -469,8 +520,8 @@ fn poll_while(consumer: &mut Consumer, unlike: impl Fn() -> bool) {
         assert!(Instant::now() < deadline);
         match consumer.poll(1, POLL).unwrap() {
             Polled::Assigned(sources) => {
-                let offsets: Offsets = sources.into_iter().map(|source| (source, None)).collect();
-                consumer.assign(&offsets).unwrap();
+                let positions: Vec<Position> = sources.into_iter().map(|source| Position::at(source, None)).collect();
+                consumer.assign(&positions).unwrap();
             }
             Polled::Revoked(_) => consumer.unassign().unwrap(),
             Polled::Records(_) | Polled::Idle => {}

@@ -24,7 +24,7 @@ pub async fn rewind_start(store: &dyn Store, wanted: i64) -> Result<i64, RoleErr
 
 /// Makes the next start read `source` from `start`; its books begin there. Nothing else may have the store open.
 pub async fn rewind(store: &dyn Store, source: &SourcePartition, start: i64) -> Result<(), RoleError> {
-    let mut writes = vec![next_offset(start)?];
+    let mut writes = next_offset(start)?;
     for (key, value) in store.scan(PANE, &prefix_end(PANE)).await? {
         if decode::<PanePartial>(&value)?.offsets.1 >= start {
             writes.push(Write::delete(key.to_vec()));
@@ -49,7 +49,7 @@ pub async fn rewind(store: &dyn Store, source: &SourcePartition, start: i64) -> 
 
 /// Makes the next start leave out the records before `start`; everything counted stays.
 pub async fn skip_to(store: &dyn Store, start: i64) -> Result<(), RoleError> {
-    let mut writes = vec![next_offset(start)?];
+    let mut writes = next_offset(start)?;
     if let Some(stored) = store.get(predictions::STATE).await? {
         writes.push(Write::put(predictions::STATE, predictions::books_at(&stored, start)?));
     }

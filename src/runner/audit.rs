@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::partition::{NEXT_OFFSET, OUTBOX};
-use crate::bus::Outgoing;
+use super::partition::{LAST_RECORD, NEXT_OFFSET, OUTBOX};
+use crate::bus::{Outgoing, Seen};
 use crate::profile::decode;
 use crate::state::{StateError, StateReader};
 
@@ -62,6 +62,10 @@ fn kind_of(
     }
     if key == NEXT_OFFSET {
         *next_offset = Some(readable(value)?);
+        return Ok("meta");
+    }
+    if key == LAST_RECORD {
+        readable::<Seen>(value)?;
         return Ok("meta");
     }
     if key.starts_with(OUTBOX) {

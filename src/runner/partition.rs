@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{Checkpoint, Machine, Role, RoleError};
-use crate::bus::{Outgoing, Records};
+use crate::bus::{Outgoing, Position, Records, Seen};
 use crate::clock::Timestamp;
 use crate::event::SourcePartition;
 use crate::profile::{decode, encode};
 use crate::state::{Store, Write, prefix_end};
 
 pub(super) const NEXT_OFFSET: &[u8] = b"meta/next_offset";
+pub(super) const LAST_RECORD: &[u8] = b"meta/last_record";
 pub(super) const OUTBOX: &[u8] = b"outbox/";
 
 /// A partition that this process owns.
@@ -22,6 +23,8 @@ pub struct OpenPartition {
     next_offset: Option<i64>,
     /// The offset that the store has.
     stored_offset: Option<i64>,
+    /// The last record that was applied.
+    last_record: Option<Seen>,
 }
 
 /// Records that are in the store and may not have been acknowledged yet.
@@ -47,9 +50,9 @@ pub async fn stored_offset(store: &dyn Store) -> Result<Option<i64>, RoleError> 
     Ok(store.get(NEXT_OFFSET).await?.map(|bytes| decode::<i64>(&bytes)).transpose()?)
 }
 
-/// The row that makes a partition go on at `offset`.
-pub fn next_offset(offset: i64) -> Result<Write, RoleError> {
-    Ok(Write::put(NEXT_OFFSET, encode(&offset)?))
+/// The rows that make a partition go on at `offset`, whatever stands before it.
+pub fn next_offset(offset: i64) -> Result<Vec<Write>, RoleError> {
+    Ok(vec![Write::put(NEXT_OFFSET, encode(&offset)?), Write::delete(LAST_RECORD)])
 }
 
 impl OpenPartition {
@@ -61,9 +64,10 @@ impl OpenPartition {
         store: Arc<dyn Store>,
     ) -> Result<Self, RoleError> {
         let stored_offset = stored_offset(store.as_ref()).await?;
+        let last_record = store.get(LAST_RECORD).await?.map(|bytes| decode::<Seen>(&bytes)).transpose()?;
         let outbox = Outbox::restore(store.as_ref()).await?;
         let machine = role.open(&source, partitions, Arc::clone(&store)).await?;
-        Ok(Self { source, store, machine, outbox, next_offset: stored_offset, stored_offset })
+        Ok(Self { source, store, machine, outbox, next_offset: stored_offset, stored_offset, last_record })
     }
 
     #[must_use]
@@ -76,11 +80,17 @@ impl OpenPartition {
         self.next_offset
     }
 
+    /// Where the bus is to go on.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { source: self.source.clone(), next: self.next_offset, last: self.last_record }
+    }
+
     /// Applies records; those at or below the offset already applied are left out.
     pub async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
-        let Some(last) = records.last_offset() else { return Ok(()) };
+        let Some(last) = records.last() else { return Ok(()) };
         let applied = self.next_offset.unwrap_or(i64::MIN);
-        if last < applied {
+        if last.offset < applied {
             return Ok(());
         }
         if records.iter().next().is_some_and(|first| first.offset < applied) {
@@ -92,7 +102,8 @@ impl OpenPartition {
         } else {
             self.machine.apply(records, now).await?;
         }
-        self.next_offset = Some(last + 1);
+        self.next_offset = Some(last.offset + 1);
+        self.last_record = Some(Seen::of(&last));
         Ok(())
     }
 
@@ -120,6 +131,9 @@ impl OpenPartition {
         writes.append(&mut self.outbox.push(outgoing)?);
         if let Some(offset) = self.next_offset.filter(|_| moved) {
             writes.push(Write::put(NEXT_OFFSET, encode(&offset)?));
+            if let Some(record) = &self.last_record {
+                writes.push(Write::put(LAST_RECORD, encode(record)?));
+            }
         }
         self.store.write(writes).await?;
         self.stored_offset = self.next_offset;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::bus::{BusError, Consumer, Outgoing, Polled, Producer};
+use crate::bus::{BusError, Consumer, Outgoing, Polled, Position, Producer};
 use crate::event::SourcePartition;
 use crate::state::{StateError, StateRoot, Store};
 
@@ -15,8 +15,8 @@ pub trait Member: Send {
     /// Waits a moment for what comes next.
     async fn poll(&mut self) -> Result<Polled, BusError>;
 
-    /// Answers [`Polled::Assigned`]: reads from these offsets on (None = the beginning).
-    async fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError>;
+    /// Answers [`Polled::Assigned`]: reads from these positions on.
+    async fn assign(&mut self, positions: &[Position]) -> Result<(), BusError>;
 
     /// Answers [`Polled::Revoked`].
     async fn unassign(&mut self) -> Result<(), BusError>;
@@ -60,8 +60,8 @@ impl Member for Consumer {
         Self::poll(self, BATCH, POLL)
     }
 
-    async fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError> {
-        Self::assign(self, offsets)
+    async fn assign(&mut self, positions: &[Position]) -> Result<(), BusError> {
+        Self::assign(self, positions)
     }
 
     async fn unassign(&mut self) -> Result<(), BusError> {

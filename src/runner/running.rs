@@ -134,18 +134,17 @@ impl<'a> Running<'a> {
 
     /// Goes on with the partitions that are not stopped.
     async fn read_on(&mut self) -> Result<(), RunError> {
-        let offsets: Vec<_> =
-            self.partitions.iter().map(|(source, partition)| (source.clone(), partition.next_offset())).collect();
-        Ok(self.member.assign(&offsets).await?)
+        let positions: Vec<_> = self.partitions.values().map(OpenPartition::position).collect();
+        Ok(self.member.assign(&positions).await?)
     }
 
     async fn open(&mut self, sources: Vec<SourcePartition>) -> Result<(), RunError> {
-        let mut offsets = Vec::new();
+        let mut positions = Vec::new();
         for source in sources {
             let partitions = self.member.partitions(&source.topic).await?;
             match self.open_one(&source, partitions).await {
                 Ok(partition) => {
-                    offsets.push((source.clone(), partition.next_offset()));
+                    positions.push(partition.position());
                     self.partitions.insert(source, partition);
                 }
                 Err(RoleError::State(StateError::Fenced { path })) => self.let_go(&source, &path),
@@ -153,8 +152,9 @@ impl<'a> Running<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        tracing::info!(role = self.role.name(), partitions = ?offsets, "reading");
-        self.member.assign(&offsets).await?;
+        let from: Vec<_> = positions.iter().map(|position| (&position.source, position.next)).collect();
+        tracing::info!(role = self.role.name(), partitions = ?from, "reading");
+        self.member.assign(&positions).await?;
         if self.stopped.is_empty() {
             self.settings.telemetry.report(self.role.name(), Health::Ready);
         }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::running::Running;
 use super::{Checkpoint, Machine, Member, Publisher, Role, RoleError, RunnerSettings, Stores};
-use crate::bus::{BusError, Outgoing, Polled, Records};
+use crate::bus::{BusError, Outgoing, Polled, Position, Records, Seen};
 use crate::clock::{Clock, ManualClock, Span, Timestamp};
 use crate::event::SourcePartition;
 use crate::profile::decode;
@@ -24,7 +24,7 @@ enum Step {
     Look,
 }
 
-type Assignment = Vec<(SourcePartition, Option<i64>)>;
+type Assignment = Vec<Position>;
 
 #[derive(Clone, Default)]
 struct World {
@@ -74,8 +74,8 @@ impl Member for World {
         Ok(Polled::Idle)
     }
 
-    async fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError> {
-        self.assigned.lock().unwrap().push(offsets.to_vec());
+    async fn assign(&mut self, positions: &[Position]) -> Result<(), BusError> {
+        self.assigned.lock().unwrap().push(positions.to_vec());
         Ok(())
     }
 
@@ -177,7 +177,9 @@ async fn a_record_that_nobody_can_read_stops_its_partition_and_no_other() {
     assert!(reason.contains("t-0 is stopped") && reason.contains("record 2"), "{reason}");
     assert_eq!((world.offset(0).await, world.offset(1).await), (None, Some(2)));
     let assigned = world.assigned.lock().unwrap().clone();
-    assert_eq!(assigned.last().unwrap(), &[(source(1), Some(1))]);
+    let Step::Bring(Polled::Records(read)) = records(&[(1, 0, &[b"a"])]) else { unreachable!() };
+    let last = read[0].1.last().map(|record| Seen::of(&record));
+    assert_eq!(assigned.last().unwrap(), &[Position { source: source(1), next: Some(1), last }]);
     assert_eq!(assigned.len(), 2);
 }
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use plimsoll::bus::{Admin, BrokerSource, BusError, BusSettings, Consumer, Polled, Topics};
-use plimsoll::event::SourcePartition;
+use plimsoll::bus::{Admin, BrokerSource, BusError, BusSettings, Consumer, Polled, Position, Topics};
 use plimsoll::telemetry::Telemetry;
 
 use crate::support::{KafkaBroker, RUNTIME, unique};
@@ -66,9 +65,8 @@ impl Member {
         match self.consumer.poll(1, POLL)? {
             Polled::Assigned(sources) => {
                 self.held = sources.iter().map(|source| source.partition).collect();
-                let offsets: Vec<(SourcePartition, Option<i64>)> =
-                    sources.into_iter().map(|source| (source, None)).collect();
-                self.consumer.assign(&offsets)?;
+                let positions: Vec<Position> = sources.into_iter().map(|source| Position::at(source, None)).collect();
+                self.consumer.assign(&positions)?;
             }
             Polled::Revoked(_) => {
                 self.held.clear();

@@ -37,6 +37,23 @@ pub enum Fault {
     Restart,
 }
 
+/// A promise that the world breaks: what a verdict that sees nothing would let pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Whoever opened a store first goes on writing to it.
+    NoFence,
+    /// A write that fails leaves its first half behind.
+    TornWrites,
+    /// Some records are acknowledged and gone.
+    LostRecords,
+    /// Some reads pass over a record.
+    SkippedRecords,
+}
+
+impl Sabotage {
+    pub const ALL: [Self; 4] = [Self::NoFence, Self::TornWrites, Self::LostRecords, Self::SkippedRecords];
+}
+
 /// Rates of one seed, and counts.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {

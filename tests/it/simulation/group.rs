@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use async_trait::async_trait;
-use plimsoll::bus::{BusError, Polled, Records};
+use plimsoll::bus::{BusError, Polled, Position, Records};
 use plimsoll::event::SourcePartition;
 use plimsoll::runner::Member;
 
-use super::faults::Fault;
+use super::faults::{Fault, Sabotage};
 use super::world::{Inner, Shared, Yield};
 
 #[derive(Default)]
@@ -175,6 +175,10 @@ impl SimMember {
             if !inner.faults.is_calm() && inner.choices.one_in(3) {
                 continue;
             }
+            if inner.is_sabotaged(Sabotage::SkippedRecords) && *position < inner.end(place) && inner.choices.one_in(10)
+            {
+                *position += 1;
+            }
             let records = read(inner, place, position, usize::try_from(most).unwrap());
             if !records.is_empty() {
                 inner.activity += 1;
@@ -212,9 +216,10 @@ impl Member for SimMember {
         Ok(self.gather())
     }
 
-    async fn assign(&mut self, offsets: &[(SourcePartition, Option<i64>)]) -> Result<(), BusError> {
+    async fn assign(&mut self, positions: &[Position]) -> Result<(), BusError> {
         self.world.pause(1).await;
-        self.positions = offsets.iter().map(|(place, offset)| (place.clone(), offset.unwrap_or(0))).collect();
+        self.positions =
+            positions.iter().map(|position| (position.source.clone(), position.next.unwrap_or(0))).collect();
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use cast::Cast;
 use director::Director;
-use faults::{Fault, Faults};
+use faults::{Fault, Faults, Sabotage};
 use futures::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use verdict::Differences;
@@ -38,6 +38,8 @@ const KEPT: [u64; 13] = [75, 276, 328, 619, 630, 837, 852, 981, 1_059, 1_109, 1_
 /// Run by plain `cargo test`; `make simulate SEEDS=n` runs more.
 const SEEDS: u64 = 2_000;
 const THREADS: usize = 2;
+/// Enough for any broken promise to show.
+const SEEDS_TO_FIND_OUT: u64 = 50;
 
 /// Nothing waits for it: only notify's timeouts ask for one.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
@@ -51,22 +53,23 @@ struct Outcome {
 }
 
 /// A world where everything goes wrong for a while, and whether it came to rest afterwards.
-fn storm(seed: u64, cast: &Cast) -> (Director, Result<(), String>) {
+fn storm(seed: u64, cast: &Cast, sabotage: Option<Sabotage>) -> (Director, Result<(), String>) {
     let mut choices = Choices::new(seed ^ 0xFA17);
     let faults = Faults::of(&mut choices);
     let most_processes = 2 + usize::try_from(choices.below(3)).unwrap();
     let mut director = Director::new(seed, cast.clone(), faults, most_processes);
+    director.world.lock().sabotage = sabotage;
     director.storm();
     let rested = director.calm();
     (director, rested)
 }
 
-fn simulate(seed: u64) -> Outcome {
+fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
     let _inside = RUNTIME.enter();
     let cast = Cast::of(seed);
     let sizes: Vec<_> = cast.model.windows.iter().map(|size| size.length).collect();
     let mut outcome = Outcome::default();
-    let (stormy, rested) = storm(seed, &cast);
+    let (stormy, rested) = storm(seed, &cast, sabotage);
     {
         let world = stormy.world.lock();
         outcome.differences.extend(rested.err());
@@ -94,7 +97,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 /// Of everything that was ever published.
 fn hash(seed: u64) -> u64 {
     let _inside = RUNTIME.enter();
-    let (director, _) = storm(seed, &Cast::of(seed));
+    let (director, _) = storm(seed, &Cast::of(seed), None);
     let world = director.world.lock();
     let mut all = Vec::new();
     for (place, log) in &world.log {
@@ -107,8 +110,8 @@ fn hash(seed: u64) -> u64 {
 }
 
 /// As [`simulate`], with a panic as one more difference.
-fn attempt(seed: u64) -> Outcome {
-    catch_unwind(AssertUnwindSafe(|| simulate(seed))).unwrap_or_else(|panic| {
+fn attempt(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
+    catch_unwind(AssertUnwindSafe(|| simulate(seed, sabotage))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Outcome { differences: vec![format!("panicked: {}", text.unwrap_or_default())], ..Outcome::default() }
@@ -124,7 +127,7 @@ fn run(seeds: &[u64]) {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap()) {
-                    let outcome = attempt(*seed);
+                    let outcome = attempt(*seed, None);
                     let mut total = total.lock().unwrap();
                     total.0 += outcome.events;
                     for (fault, times) in outcome.faults {
@@ -162,6 +165,16 @@ fn setting(name: &str) -> Option<u64> {
 #[test]
 fn seeds_that_once_failed_make_no_difference_any_more() {
     run(&KEPT);
+}
+
+/// A verdict that finds nothing here would find nothing anywhere.
+#[test]
+fn a_world_that_breaks_a_promise_is_found_out() {
+    for sabotage in Sabotage::ALL {
+        let found = (0..SEEDS_TO_FIND_OUT).find(|seed| !attempt(*seed, Some(sabotage)).differences.is_empty());
+        println!("{sabotage:?}: found out by seed {found:?}");
+        assert!(found.is_some(), "{SEEDS_TO_FIND_OUT} seeds make no difference in a world with {sabotage:?}");
+    }
 }
 
 #[test]

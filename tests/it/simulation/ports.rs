@@ -11,7 +11,7 @@ use plimsoll::notify::{Mail, MailError, Mailer};
 use plimsoll::runner::{Publisher, Stores};
 use plimsoll::state::{MemoryStore, StateError, Store, Write, prefix_end};
 
-use super::faults::Fault;
+use super::faults::{Fault, Sabotage};
 use super::world::Shared;
 
 const OUTBOX: &[u8] = b"outbox/";
@@ -42,7 +42,9 @@ impl Stores for SimStores {
         let inner = {
             let mut world = self.world.lock();
             world.activity += 1;
-            world.stores.entry((role.to_owned(), source.clone())).or_default().reopen()
+            let shares = world.is_sabotaged(Sabotage::NoFence);
+            let store = world.stores.entry((role.to_owned(), source.clone())).or_default();
+            if shares { store.clone() } else { store.reopen() }
         };
         self.world.pause(6).await;
         let held = inner.scan(OUTBOX, &prefix_end(OUTBOX)).await?.len();
@@ -67,9 +69,13 @@ impl Store for SimStore {
         self.inner.scan(from, to).await
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+    async fn write(&self, mut writes: Vec<Write>) -> Result<(), StateError> {
         self.world.pause(4).await;
         if self.world.strikes(Fault::WriteFails).await {
+            if self.world.lock().is_sabotaged(Sabotage::TornWrites) {
+                writes.truncate(writes.len() / 2);
+                self.inner.write(writes).await?;
+            }
             return Err(failure(&self.name, "written"));
         }
         let is_put = |write: &&Write| matches!(write, Write::Put { key, .. } if key.starts_with(OUTBOX));
@@ -146,7 +152,11 @@ impl Publisher for SimPublisher {
             if self.world.strikes(Fault::PublishFails).await {
                 return Err(BusError::Produce { topic, reason: "injected".to_owned() });
             }
-            self.world.lock().append(record);
+            let mut world = self.world.lock();
+            if world.is_sabotaged(Sabotage::LostRecords) && world.choices.one_in(20) {
+                continue;
+            }
+            world.append(record);
         }
         self.world.pause(3).await;
         if self.world.strikes(Fault::PublishUnacknowledged).await {

@@ -10,7 +10,7 @@ use plimsoll::clock::{Clock, ManualClock, Span, Timestamp};
 use plimsoll::event::{SourcePartition, partition_of};
 use plimsoll::state::MemoryStore;
 
-use super::faults::{Fault, Faults};
+use super::faults::{Fault, Faults, Sabotage};
 use super::group::Group;
 use crate::pipeline::stream::Choices;
 
@@ -41,6 +41,7 @@ pub struct Inner {
     pub errors: Vec<String>,
     /// Most outbox rows beyond what the last writes of the same store explain; must stay none.
     pub overflowing: Option<String>,
+    pub sabotage: Option<Sabotage>,
 }
 
 /// A record on the bus, which compaction may have taken away.
@@ -77,6 +78,7 @@ impl World {
             next_member: 0,
             errors: Vec::new(),
             overflowing: None,
+            sabotage: None,
         };
         Arc::new(Self { inner: Mutex::new(inner), clock: ManualClock::at(now) })
     }
@@ -110,6 +112,10 @@ impl World {
 impl Inner {
     pub fn strikes(&mut self, fault: Fault) -> bool {
         self.faults.strikes(fault, &mut self.choices)
+    }
+
+    pub fn is_sabotaged(&self, how: Sabotage) -> bool {
+        self.sabotage == Some(how)
     }
 
     pub fn place_of(&self, record: &Outgoing) -> SourcePartition {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -170,6 +170,46 @@ fn a_topic_that_was_made_anew_blocks_ingest_until_an_operator_decides() {
     service.launch();
     service.wait_ready();
     eventually_true(PATIENCE, "the outcomes are counted again", || counted(&service) == 50);
+    service.terminate();
+}
+
+#[test]
+fn a_topic_that_was_made_anew_and_has_outgrown_the_old_one_blocks_ingest_too() {
+    let Some(kafka) = KafkaBroker::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let models = small::model(folder.path());
+    let mut service = Service::start(&ServiceOptions {
+        brokers: Brokers::Kafka(kafka),
+        models: &models,
+        set: &["kafka.partitions=1"],
+        ..ServiceOptions::default()
+    });
+    post(&service, 0..50);
+    wait_until_counted(&service, 100);
+    service.terminate();
+    let topic = service.topic("predictions");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let again = NewTopic::new(&topic, 1, TopicReplication::Fixed(1));
+    runtime.block_on(admin(kafka).delete_topics(&[&topic], &AdminOptions::new())).unwrap();
+    eventually_true(PATIENCE, "the topic is made anew", || {
+        let made = runtime.block_on(admin(kafka).create_topics([&again], &AdminOptions::new()));
+        made.is_ok_and(|made| made.iter().all(Result::is_ok))
+    });
+    for number in 100..200 {
+        send_to(kafka, &topic, 0, &small::prediction(&format!("p{number}"), number % 60).to_string());
+    }
+    service.launch();
+    let said = eventually(PATIENCE, "/readyz says that the topic was made anew", || {
+        Some(blocked(&service)).filter(|said| said.contains("made anew"))
+    });
+    assert!(said.contains("record 49, the last that was read, is another one now"), "{said}");
+    assert_eq!(counted(&service), 100, "nothing is counted meanwhile");
+    service.terminate();
+    let reset = service.command("state").args(["reset", "--yes"]).output().unwrap();
+    assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stderr));
+    service.launch();
+    service.wait_ready();
+    eventually_true(PATIENCE, "the new topic is counted", || counted(&service) == 150);
     service.terminate();
 }
 
