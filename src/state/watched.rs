@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,6 +23,8 @@ use crate::telemetry::{Health, Telemetry};
 
 /// The part's name in `/readyz`.
 const PART: &str = "state";
+/// A request that has had no answer for so long is told.
+const SILENCE: Duration = Duration::from_secs(10);
 const READ: &str = "read";
 const WRITE: &str = "write";
 
@@ -44,6 +47,7 @@ struct CutShort {
 #[derive(Clone, Debug)]
 struct Watch {
     place: String,
+    silence: Duration,
     telemetry: Telemetry,
     failures: Option<IntCounterVec>,
     /// The operations whose last attempt failed.
@@ -52,7 +56,8 @@ struct Watch {
 
 impl Watched {
     pub(super) fn new(inner: Arc<dyn ObjectStore>, place: &str, telemetry: &Telemetry) -> Self {
-        let help = "Failed requests to the object store of the state; each is tried again";
+        let help =
+            "Requests to the object store of the state that failed or had no answer for 10 s; each is tried again";
         let failures = telemetry.counter("plimsoll_state_failures_total", help, &["operation"]);
         if let Err(error) = &failures {
             tracing::warn!(%error, "failures of the object store are not counted");
@@ -64,7 +69,8 @@ impl Watched {
                 failures.with_label_values(&[operation]).inc_by(0);
             }
         }
-        let watch = Watch { place: place.to_owned(), telemetry: telemetry.clone(), failures, failing: Arc::default() };
+        let (place, telemetry) = (place.to_owned(), telemetry.clone());
+        let watch = Watch { place, silence: SILENCE, telemetry, failures, failing: Arc::default() };
         Self { inner, watch: Some(watch) }
     }
 
@@ -72,10 +78,15 @@ impl Watched {
         Self { inner, watch: None }
     }
 
-    fn see<T>(&self, operation: &'static str, outcome: Result<T>) -> Result<T> {
-        match &self.watch {
-            Some(watch) => watch.see(operation, outcome),
-            None => outcome,
+    /// Waits as long as it takes, and says meanwhile that nothing is heard.
+    async fn attempt<T>(&self, operation: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let Some(watch) = &self.watch else { return work.await };
+        futures::pin_mut!(work);
+        loop {
+            match tokio::time::timeout(watch.silence, &mut work).await {
+                Ok(outcome) => return watch.see(operation, outcome),
+                Err(_) => watch.unanswered(operation),
+            }
         }
     }
 
@@ -105,12 +116,21 @@ impl Watch {
     }
 
     fn failed(&self, operation: &'static str, error: &Error) {
+        let verb = if operation == WRITE { "written" } else { "read" };
+        let cause = root_cause(error);
+        self.tell(operation, format!("state at {} cannot be {verb}: {cause}; trying again until it can", self.place));
+    }
+
+    fn unanswered(&self, operation: &'static str) {
+        let (place, seconds) = (&self.place, self.silence.as_secs());
+        let reason = format!("state at {place} has not answered a {operation} for {seconds} s; waiting until it does");
+        self.tell(operation, reason);
+    }
+
+    fn tell(&self, operation: &'static str, reason: String) {
         if let Some(failures) = &self.failures {
             failures.with_label_values(&[operation]).inc();
         }
-        let verb = if operation == WRITE { "written" } else { "read" };
-        let cause = root_cause(error);
-        let reason = format!("state at {} cannot be {verb}: {cause}; trying again until it can", self.place);
         if self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(operation) {
             tracing::error!("{reason}");
         }
@@ -157,7 +177,7 @@ impl fmt::Display for Watched {
 #[async_trait]
 impl ObjectStore for Watched {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.see(WRITE, self.inner.put_opts(location, payload, options).await)
+        self.attempt(WRITE, self.inner.put_opts(location, payload, options)).await
     }
 
     async fn put_multipart_opts(
@@ -165,7 +185,7 @@ impl ObjectStore for Watched {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.see(WRITE, self.inner.put_multipart_opts(location, options).await)
+        self.attempt(WRITE, self.inner.put_multipart_opts(location, options)).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -176,20 +196,24 @@ impl ObjectStore for Watched {
             Some(GetRange::Suffix(_)) => Some(0),
             None => None,
         };
-        let outcome = match (self.inner.get_opts(location, options).await, wanted) {
-            (Err(error), Some(wanted)) => Err(self.explain(location, wanted, error).await),
-            (outcome, _) => outcome,
+        let reading = async {
+            match (self.inner.get_opts(location, options).await, wanted) {
+                (Err(error), Some(wanted)) => Err(self.explain(location, wanted, error).await),
+                (outcome, _) => outcome,
+            }
         };
-        self.see(READ, outcome)
+        self.attempt(READ, reading).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let wanted = ranges.iter().map(|range| range.start).max().unwrap_or_default();
-        let outcome = match self.inner.get_ranges(location, ranges).await {
-            Err(error) => Err(self.explain(location, wanted, error).await),
-            found => found,
+        let reading = async {
+            match self.inner.get_ranges(location, ranges).await {
+                Err(error) => Err(self.explain(location, wanted, error).await),
+                found => found,
+            }
         };
-        self.see(READ, outcome)
+        self.attempt(READ, reading).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -205,15 +229,15 @@ impl ObjectStore for Watched {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.see(READ, self.inner.list_with_delimiter(prefix).await)
+        self.attempt(READ, self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.see(WRITE, self.inner.copy_opts(from, to, options).await)
+        self.attempt(WRITE, self.inner.copy_opts(from, to, options)).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.see(WRITE, self.inner.rename_opts(from, to, options).await)
+        self.attempt(WRITE, self.inner.rename_opts(from, to, options)).await
     }
 }
 
@@ -222,6 +246,31 @@ mod tests {
     use slatedb::object_store::local::LocalFileSystem;
 
     use super::*;
+
+    #[tokio::test]
+    async fn silence_is_told_and_ends_with_the_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let telemetry = Telemetry::default();
+        let inner = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+        let mut store = Watched::new(inner, "s3://x", &telemetry);
+        store.watch.as_mut().unwrap().silence = Duration::from_millis(1);
+        let (answer, waiting) = tokio::sync::oneshot::channel::<()>();
+        let work = store.attempt(WRITE, async {
+            waiting.await.map_err(|error| Error::Generic { store: "test", source: error.into() })
+        });
+        let watcher = async {
+            let reason = loop {
+                match telemetry.health().remove(PART) {
+                    Some(Health::Blocked(reason)) => break reason,
+                    _ => tokio::task::yield_now().await,
+                }
+            };
+            assert!(reason.contains("s3://x has not answered a write"), "{reason}");
+            answer.send(()).unwrap();
+        };
+        let (done, ()) = tokio::join!(work, watcher);
+        assert!(done.is_ok() && telemetry.is_ready());
+    }
 
     #[tokio::test]
     async fn a_failure_is_told_and_taken_back_and_a_missing_object_is_none() {

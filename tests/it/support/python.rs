@@ -29,7 +29,7 @@ pub fn python(script: &str, args: &[&str], input: &str) -> Option<String> {
 #[derive(Debug)]
 pub struct SmtpSink {
     /// First, since it is dropped before the folder with its log.
-    _process: Process,
+    process: Process,
     folder: TempDir,
     port: u16,
 }
@@ -44,7 +44,16 @@ impl SmtpSink {
         let port = eventually(Duration::from_secs(30), "the SMTP server listens", || {
             fs::read_to_string(folder.path().join("port")).ok()?.parse().ok()
         });
-        Some(Self { _process: process, folder, port })
+        Some(Self { process, folder, port })
+    }
+
+    /// Connections are still taken, by the kernel; nothing answers.
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    pub fn go_on(&self) {
+        self.process.signal("CONT");
     }
 
     /// For `notify.email.url`.
@@ -62,7 +71,7 @@ impl SmtpSink {
 /// An object store that speaks S3; what it holds is gone when it is dropped.
 #[derive(Debug)]
 pub struct S3Server {
-    _process: Process,
+    process: Process,
     folder: TempDir,
     port: u16,
 }
@@ -77,7 +86,16 @@ impl S3Server {
         let port = eventually(Duration::from_mins(1), "the object store listens", || {
             fs::read_to_string(folder.path().join("port")).ok()?.parse().ok()
         });
-        Some(Self { _process: process, folder, port })
+        Some(Self { process, folder, port })
+    }
+
+    /// Connections are still taken, by the kernel; nothing answers.
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    pub fn go_on(&self) {
+        self.process.signal("CONT");
     }
 
     /// For `AWS_ENDPOINT_URL`.
