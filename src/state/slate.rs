@@ -53,6 +53,10 @@ const CONCURRENT_READS: usize = 64;
 /// Each durable write is a log object of its own; opening reads those since the last flush of the memtable.
 const WRITES_PER_MEMTABLE: u64 = 512;
 
+/// Tables that were compacted into others stay for whoever still reads by the manifest of before, which every process
+/// looks up anew within seconds; as long as a scan of everything takes.
+const TABLES_OUTLIVE_COMPACTION: Duration = Duration::from_mins(5);
+
 /// The object store is asked again for as long as it does not answer; how often that is said.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -257,6 +261,7 @@ pub(super) fn settings(on_folder: bool) -> Settings {
 fn compaction() -> CompactorOptions {
     CompactorOptions {
         max_concurrent_compactions: 1,
+        checkpoint_lifetime: TABLES_OUTLIVE_COMPACTION,
         scheduler_options: SizeTieredCompactionSchedulerOptions {
             max_compaction_sources: L0_TABLES / 2,
             ..SizeTieredCompactionSchedulerOptions::default()
@@ -275,8 +280,10 @@ fn compaction() -> CompactorOptions {
 }
 
 fn garbage_collection(on_folder: bool) -> GarbageCollectorOptions {
+    // Looking costs nothing in a folder, and requests in a bucket.
+    let every = if on_folder { 1 } else { 5 };
     let after = |minutes: u64| {
-        let interval = Some(Duration::from_mins(5));
+        let interval = Some(Duration::from_mins(every));
         Some(GarbageCollectorDirectoryOptions { interval, min_age: Duration::from_mins(minutes), dry_run: false })
     };
     GarbageCollectorOptions {

@@ -47,6 +47,8 @@ fn nothing_grows_without_bound_at_a_steady_load() {
         brokers: Brokers::Kafka(&kafka),
         models: &model(folder.path()),
         data: Some(data.path().to_owned()),
+        // Fills up within minutes; what grows beyond it is something else.
+        set: &["state.cache=16MiB"],
         ..ServiceOptions::default()
     });
     let settings = service.settings();
