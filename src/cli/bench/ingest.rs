@@ -19,7 +19,10 @@ use crate::runner::{self, Checkpoint, Machine, Role, RoleError, RunnerSettings};
 use crate::state::{StateRoot, StateSettings, Store};
 use crate::telemetry::Telemetry;
 
-const CHECKPOINT: Span = Span::from_secs(1);
+/// As the service has by default.
+pub(super) const EVERY_SECOND: Span = Span::from_secs(1);
+/// Nothing is stored or published before the end.
+pub(super) const ONCE_AT_THE_END: Span = Span::from_days(1);
 /// As the service has by default.
 const CACHE: u64 = 32 << 20;
 /// Without progress for this long, ingest is taken for stuck.
@@ -32,6 +35,7 @@ pub(super) struct Drain {
     pub(super) group: String,
     pub(super) producer: Arc<Producer>,
     pub(super) events: u64,
+    pub(super) checkpoint: Span,
 }
 
 /// The role, watched from outside.
@@ -94,7 +98,7 @@ impl Drain {
         let state = StateSettings { url: format!("file://{}", folder.path().display()), cache: CACHE };
         let telemetry = Telemetry::default();
         let settings = RunnerSettings {
-            checkpoint: CHECKPOINT,
+            checkpoint: self.checkpoint,
             state: Arc::new(StateRoot::open(&state)?),
             producer: self.producer,
             clock: Arc::new(SystemClock),

@@ -22,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::stop_signal;
 use crate::bus::{Admin, BrokerSource, BusSettings, EmbeddedBroker, Outgoing, Producer, Topics};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Span, SystemClock};
 use crate::ingest::{IngestRole, IngestSettings};
 use crate::model::Model;
 use crate::runner::{PaneTopic, References};
@@ -39,7 +39,8 @@ const IN_MEMORY: u64 = 200_000;
 /// Measure ingest beside a bare consumer of the same topic.
 ///
 /// Publishes synthetic predictions to a topic of its own, then lets a bare consumer and Plimsoll's whole ingest (decoded,
-/// deduplicated, counted, checkpointed every second, its output published) drain it in turns.
+/// deduplicated, counted, checkpointed every second, its output published) drain it in turns, ingest also with a single
+/// checkpoint at the end, which tells what checkpoints cost.
 #[derive(Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
@@ -60,7 +61,7 @@ pub(super) struct BenchArgs {
     /// Partitions of the topic
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=64))]
     partitions: i32,
-    /// How often both drain the topic
+    /// How often each drains the topic
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
     /// How to print the result
@@ -200,14 +201,22 @@ impl Bench {
     }
 
     async fn round(&self, round: u32) -> anyhow::Result<Round> {
-        // Who comes second finds warmer caches, so they take turns.
-        if round.is_multiple_of(2) {
-            let bare = self.drain_bare().await?;
-            Ok(Round { bare, ingest: self.drain_by_ingest(round).await? })
-        } else {
-            let ingest = self.drain_by_ingest(round).await?;
-            Ok(Round { bare: self.drain_bare().await?, ingest })
+        let (mut bare, mut ingest, mut without_checkpoints) = (None, None, None);
+        // Who comes later finds warmer caches, so they take turns.
+        for turn in round..round + 3 {
+            match turn % 3 {
+                0 => bare = Some(self.drain_bare().await?),
+                1 => ingest = Some(self.drain_by_ingest(self.group(round), ingest::EVERY_SECOND).await?),
+                _ => {
+                    let group = self.group_without_checkpoints(round);
+                    without_checkpoints = Some(self.drain_by_ingest(group, ingest::ONCE_AT_THE_END).await?);
+                }
+            }
         }
+        let (Some(bare), Some(ingest), Some(without_checkpoints)) = (bare, ingest, without_checkpoints) else {
+            bail!("a round has three turns");
+        };
+        Ok(Round { bare, ingest, without_checkpoints })
     }
 
     async fn drain_bare(&self) -> anyhow::Result<usage::Usage> {
@@ -216,11 +225,12 @@ impl Bench {
         tokio::task::spawn_blocking(move || bare::drain(&bus, &topic, &ends)).await?
     }
 
-    async fn drain_by_ingest(&self, round: u32) -> anyhow::Result<usage::Usage> {
+    async fn drain_by_ingest(&self, group: String, checkpoint: Span) -> anyhow::Result<usage::Usage> {
         let drain = ingest::Drain {
             role: self.role(self.topics.clone()),
             bus: self.bus.clone(),
-            group: self.group(round),
+            group,
+            checkpoint,
             producer: Arc::clone(&self.producer),
             events: self.args.events,
         };
@@ -249,10 +259,16 @@ impl Bench {
         format!("{}.ingest.{round}", self.bus.prefix)
     }
 
+    fn group_without_checkpoints(&self, round: u32) -> String {
+        format!("{}.without-checkpoints", self.group(round))
+    }
+
     /// Deletes what this run has made, as far as the broker lets it.
     async fn clean_up(&self) {
         let topics: Vec<String> = self.topics.all(&self.bus).into_iter().map(|topic| topic.name).collect();
-        let groups: Vec<String> = (0..self.args.rounds).map(|round| self.group(round)).collect();
+        let groups: Vec<String> = (0..self.args.rounds)
+            .flat_map(|round| [self.group(round), self.group_without_checkpoints(round)])
+            .collect();
         if let Err(error) = self.admin.delete(&topics, &groups).await {
             eprintln!("topics with the prefix {} are left behind: {error}", self.bus.prefix);
         }

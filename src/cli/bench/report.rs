@@ -8,6 +8,8 @@ use super::usage::Usage;
 /// What ingest is to reach: a share of the bare consumer's rate, and events per second of one core.
 const TARGET_RATIO: f64 = 0.5;
 const TARGET_PER_CORE: f64 = 300_000.0;
+/// What checkpoints may take of ingest's rate.
+const CHECKPOINT_COST: f64 = 0.1;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -22,6 +24,8 @@ pub(super) struct Report {
     bare_events_per_second: f64,
     ingest_events_per_second: f64,
     ratio: f64,
+    /// Share of ingest's rate that checkpoints take.
+    checkpoint_cost: f64,
     bare_cpu_micros_per_event: Option<f64>,
     ingest_cpu_micros_per_event: Option<f64>,
     in_memory: InMemory,
@@ -31,6 +35,8 @@ pub(super) struct Report {
 pub(super) struct Round {
     pub(super) bare: Usage,
     pub(super) ingest: Usage,
+    /// Ingest with one checkpoint at its end.
+    pub(super) without_checkpoints: Usage,
 }
 
 /// Events per second of processor time, without Kafka and disk.
@@ -59,6 +65,7 @@ impl Report {
             bare_events_per_second: median_of(|round| round.bare.events_per_second()),
             ingest_events_per_second: median_of(|round| round.ingest.events_per_second()),
             ratio: median_of(Round::ratio),
+            checkpoint_cost: median_of(Round::checkpoint_cost),
             bare_cpu_micros_per_event: median_if_known(|round| round.bare.cpu_micros_per_event()),
             ingest_cpu_micros_per_event: median_if_known(|round| round.ingest.cpu_micros_per_event()),
             rounds,
@@ -84,7 +91,9 @@ impl Report {
             lines.push("This build is not optimised; `make bench` makes one that is.".to_owned());
         }
         lines.push(String::new());
-        lines.push("round    bare consumer                ingest                              ratio".to_owned());
+        lines.push(
+            "round    bare consumer                ingest                              ratio  checkpoints".to_owned(),
+        );
         for (number, round) in (1..).zip(&self.rounds) {
             lines.push(round.line(number));
         }
@@ -92,6 +101,11 @@ impl Report {
         lines.push(format!(
             "median   {:.0} events/s bare, {:.0} events/s ingested: {:.2} of the bare rate (target {TARGET_RATIO})",
             self.bare_events_per_second, self.ingest_events_per_second, self.ratio
+        ));
+        lines.push(format!(
+            "         checkpoints take {:.1} % of ingest's rate (target at most {:.0} %)",
+            self.checkpoint_cost * 100.0,
+            CHECKPOINT_COST * 100.0
         ));
         if let (Some(bare), Some(ingest)) = (self.bare_cpu_micros_per_event, self.ingest_cpu_micros_per_event) {
             lines.push(format!(
@@ -113,16 +127,21 @@ impl Round {
         self.ingest.events_per_second() / self.bare.events_per_second()
     }
 
+    fn checkpoint_cost(&self) -> f64 {
+        1.0 - self.ingest.events_per_second() / self.without_checkpoints.events_per_second()
+    }
+
     fn line(&self, number: u32) -> String {
-        let Self { bare, ingest } = self;
+        let Self { bare, ingest, .. } = self;
         let cpu = ingest.cpu_micros_per_event().map_or(String::new(), |micros| format!("{micros:.2} µs cpu"));
         format!(
-            "{number:>5}  {:>9.0} events/s {:>6.0} MB/s  {:>9.0} events/s {:>6.0} MB/s {cpu:>12}  {:>5.2}",
+            "{number:>5}  {:>9.0} events/s {:>6.0} MB/s  {:>9.0} events/s {:>6.0} MB/s {cpu:>12}  {:>5.2}  {:>9.1} %",
             bare.events_per_second(),
             bare.megabytes_per_second(),
             ingest.events_per_second(),
             ingest.megabytes_per_second(),
-            self.ratio()
+            self.ratio(),
+            self.checkpoint_cost() * 100.0
         )
     }
 }
@@ -150,10 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_that_of_the_rates() {
+    fn ratio_and_cost_of_checkpoints_are_those_of_the_rates() {
         let usage = |seconds| Usage { events: 100, bytes: 1_000, seconds, cpu_seconds: Some(seconds) };
-        let round = Round { bare: usage(1.0), ingest: usage(4.0) };
+        let round = Round { bare: usage(1.0), ingest: usage(4.0), without_checkpoints: usage(3.0) };
         assert!((round.ratio() - 0.25).abs() < 1e-12);
+        assert!((round.checkpoint_cost() - 0.25).abs() < 1e-12);
         assert!(round.line(1).contains("0.25"), "{}", round.line(1));
     }
 }
