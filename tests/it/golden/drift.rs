@@ -9,7 +9,7 @@ use plimsoll::drift::{
 use plimsoll::profile::{ColumnProfile, NumericAnchors, ValueAnchors, Values};
 use serde_json::Value;
 
-use super::{assert_close, counts, golden, number, numbers};
+use super::{assert_close, counts, golden, note_agreement, number, numbers};
 
 /// Where the definition is the same.
 const SAME: f64 = 1e-9;
@@ -30,6 +30,7 @@ fn wanted(case: &Value, field: &str) -> f64 {
 #[track_caller]
 fn assert_digits(found: f64, wanted: f64, tolerance: f64, what: &str) {
     let error = (found - wanted).abs() / wanted.abs().max(1e-290);
+    note_agreement(what, error);
     assert!(error <= tolerance, "{what}: {found:e} is not {wanted:e} (off by {error:e})");
 }
 
@@ -63,7 +64,7 @@ fn contingency_tests_agree_with_scipy() {
             let what = format!("{name} of {case}");
             assert_close(statistic, wanted(&case, name), SAME.max(rounding), &what);
             let p = chi_square_p_value(statistic, df);
-            assert_close(p, wanted(&case, &format!("{name}_p_value")), SAME.max(rounding), &what);
+            assert_close(p, wanted(&case, &format!("{name}_p_value")), SAME.max(rounding), &format!("p of {what}"));
         }
     }
 }
@@ -112,6 +113,7 @@ fn profile(anchors: &NumericAnchors, values: &[f64]) -> ColumnProfile {
 fn assert_encloses(interval: Interval, wanted: f64, what: &str) {
     let slack = SAME * wanted.abs().max(1.0);
     let is_within = interval.lower - slack <= wanted && wanted <= interval.upper + slack;
+    note_agreement(what, (interval.lower - wanted).max(wanted - interval.upper).max(0.0));
     assert!(is_within, "{wanted} not in {interval:?}: {what}");
     // The number is given beyond doubt where no order is.
     if interval.upper <= interval.lower {
@@ -124,7 +126,7 @@ fn intervals_of_rank_statistics_hold_scipys_statistic() {
     for sample in samples() {
         let what = sample.case.to_string();
         let interval = cramer_von_mises(&sample.cells).expect("values");
-        assert_encloses(interval, wanted(&sample.case, "cramer_von_mises"), &what);
+        assert_encloses(interval, wanted(&sample.case, "cramer_von_mises"), &format!("cramer_von_mises of {what}"));
         let (n, m) = sample.cells.totals().expect("values");
         let Some(darling) = number(&sample.case, "anderson_darling") else {
             assert!(anderson_darling(&sample.cells).is_err(), "{what}");
@@ -134,7 +136,7 @@ fn intervals_of_rank_statistics_hold_scipys_statistic() {
         let standard = |statistic: f64| standardise(statistic, n, m).expect("enough values");
         let Interval { statistic, lower, upper } = interval;
         let interval = Interval { statistic: standard(statistic), lower: standard(lower), upper: standard(upper) };
-        assert_encloses(interval, darling, &what);
+        assert_encloses(interval, darling, &format!("anderson_darling of {what}"));
     }
 }
 
@@ -142,7 +144,11 @@ fn intervals_of_rank_statistics_hold_scipys_statistic() {
 fn the_wasserstein_interval_holds_scipys_distance() {
     for sample in samples() {
         let found = wasserstein(&sample.anchors, &sample.cells, &sample.reference, &sample.current).expect("values");
-        assert_encloses(found.distance, wanted(&sample.case, "wasserstein"), &sample.case.to_string());
+        assert_encloses(
+            found.distance,
+            wanted(&sample.case, "wasserstein"),
+            &format!("wasserstein of {}", sample.case),
+        );
     }
 }
 
@@ -156,9 +162,9 @@ fn welchs_test_agrees_with_scipy() {
             continue;
         };
         let found = found.expect("values that vary");
-        assert_close(found.t, t, SAME, &what);
-        assert_close(found.degrees_of_freedom, wanted(&sample.case, "df"), SAME, &what);
-        assert_close(found.p_value, wanted(&sample.case, "t_p_value"), SAME, &what);
+        assert_close(found.t, t, SAME, &format!("t of {what}"));
+        assert_close(found.degrees_of_freedom, wanted(&sample.case, "df"), SAME, &format!("degrees of {what}"));
+        assert_close(found.p_value, wanted(&sample.case, "t_p_value"), SAME, &format!("p of {what}"));
     }
 }
 
@@ -169,7 +175,7 @@ fn p_values_of_scipys_rank_statistics_are_scipys() {
         let (n, m) = sample.cells.totals().expect("values");
         let p = cramer_von_mises_p_value(wanted(&sample.case, "cramer_von_mises"), n, m);
         // SciPy ends its series early, which leaves 5e-9.
-        assert_close(p, wanted(&sample.case, "cramer_von_mises_p_value"), 1e-8, &what);
+        assert_close(p, wanted(&sample.case, "cramer_von_mises_p_value"), 1e-8, &format!("p of {what}"));
         // SciPy's is a parabola through seven points of a table, clipped at its ends.
         let Some((statistic, table)) =
             number(&sample.case, "anderson_darling").zip(number(&sample.case, "anderson_darling_p_value"))

@@ -16,6 +16,9 @@ use serde_json::Value;
 
 use crate::support::root;
 
+/// What is longer is a whole case and not the name of a statistic.
+const MAX_NAME: usize = 40;
+
 pub use tables::{Tables, WindowKey};
 pub use windows::assert_windows_agree;
 
@@ -42,9 +45,17 @@ fn counts(values: &Value) -> Vec<u64> {
     values.as_array().expect("a list").iter().map(|value| value.as_u64().expect("a count")).collect()
 }
 
+/// A line for the table of `make agreement`: which test, which statistic, how far off.
+fn note_agreement(what: &str, error: f64) {
+    let statistic = what.split(" of ").next().filter(|name| name.len() <= MAX_NAME).unwrap_or_default();
+    let thread = std::thread::current();
+    println!("agreement\t{}\t{statistic}\t{error:e}", thread.name().unwrap_or_default());
+}
+
 /// Equal but for rounding: to `tolerance`, relative where numbers are larger than 1.
 #[track_caller]
 fn assert_close(found: f64, wanted: f64, tolerance: f64, what: &str) {
     let error = (found - wanted).abs() / wanted.abs().max(1.0);
+    note_agreement(what, error);
     assert!(error <= tolerance, "{what}: {found} is not {wanted} (off by {error:e})");
 }

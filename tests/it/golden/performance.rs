@@ -12,7 +12,7 @@ use plimsoll::performance::{
 };
 use serde_json::Value;
 
-use super::{assert_close, counts, golden, number, numbers};
+use super::{assert_close, counts, golden, note_agreement, number, numbers};
 
 /// The same formula in another order of summation.
 const ROUNDING: f64 = 1e-9;
@@ -28,12 +28,14 @@ fn assert_value(found: Option<Estimate>, case: &Value, field: &str, tolerance: f
     let what = format!("{field} of {}", case["name"]);
     let (found, wanted) = (found.map(|estimate| estimate.value), number(case, field));
     let (found, wanted) = (found.unwrap_or_else(|| panic!("no {what}")), wanted.expect("a golden number"));
+    note_agreement(&what, (found - wanted).abs() / wanted.abs().max(1e-3));
     assert!((found - wanted).abs() <= tolerance * wanted.abs().max(1e-3), "{what}: {found} is not {wanted}");
 }
 
 #[track_caller]
 fn assert_error(found: Option<Estimate>, wanted: f64, what: &str) {
     let found = found.expect("an estimate").standard_error;
+    note_agreement(&format!("standard error, {what}"), (found - wanted).abs() / wanted);
     assert!((found - wanted).abs() <= 1e-8 * wanted, "error of {what}: {found} is not {wanted}");
 }
 
@@ -179,7 +181,7 @@ fn multiclass_metrics_agree_with_scikit_learn() {
             let found = [class.precision, class.recall, class.f1, class.specificity].map(|e| e.map(|e| e.value));
             for (found, wanted) in found.into_iter().zip(wanted) {
                 assert_eq!(found.is_some(), wanted.is_some(), "{class:?}");
-                assert_close(found.unwrap_or(0.0), wanted.unwrap_or(0.0), ROUNDING, &format!("{class:?}"));
+                assert_close(found.unwrap_or(0.0), wanted.unwrap_or(0.0), ROUNDING, &format!("rates of {class:?}"));
             }
         }
     }

@@ -77,11 +77,16 @@ fn reconstruction_errors_agree_with_scikit_learn() {
             (Value::from(columns), Value::from(components)),
             (wanted["columns"].clone(), wanted["components"].clone())
         );
-        assert_close(projection.explained(), field(wanted, "explained"), SAME, name);
+        assert_close(projection.explained(), field(wanted, "explained"), SAME, &format!("explained of {name}"));
         let normal = &reference.whole.profile.reconstruction;
         assert_eq!(Value::from(normal.count), wanted["reference"]["n"], "{name}");
-        assert_close(normal.mean().expect("rows"), field(&wanted["reference"], "mean"), SAME, name);
-        assert_close(normal.std().expect("rows"), field(&wanted["reference"], "std"), SAME, name);
+        assert_close(
+            normal.mean().expect("rows"),
+            field(&wanted["reference"], "mean"),
+            SAME,
+            &format!("mean of {name}"),
+        );
+        assert_close(normal.std().expect("rows"), field(&wanted["reference"], "std"), SAME, &format!("std of {name}"));
 
         let found = errors(&reference, &dataset("production"));
         let windows = wanted["windows"].as_array().expect("windows");
@@ -89,7 +94,7 @@ fn reconstruction_errors_agree_with_scikit_learn() {
         for window in windows {
             let found = &found[window["window_start"].as_str().expect("a time")];
             assert_eq!(Value::from(found.count), window["n"], "{window}");
-            assert_close(found.mean().expect("rows"), field(window, "mean"), SAME, &window.to_string());
+            assert_close(found.mean().expect("rows"), field(window, "mean"), SAME, &format!("mean of {window}"));
         }
     }
 }

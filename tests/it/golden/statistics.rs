@@ -103,7 +103,7 @@ fn adjusted_p_values_agree_with_scipy() {
     for case in cases("benjamini_hochberg") {
         let adjusted = benjamini_hochberg(&numbers(&case["p_values"]));
         for (adjusted, wanted) in adjusted.into_iter().zip(numbers(&case["adjusted"])) {
-            assert_close(adjusted, wanted, 1e-12, &case.to_string());
+            assert_close(adjusted, wanted, 1e-12, &format!("adjusted p of {case}"));
         }
     }
 }
