@@ -8,8 +8,6 @@ SHELL := bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plimsoll
 # Outside the checkout, so that a fresh clone does not build the dependencies again.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
-# Benches of the core: our crate optimised as in a release, its dependencies as for the tests, so that none is built anew.
-OPTIMISED := --profile dev --config 'profile.dev.package.plimsoll={opt-level=3,debug-assertions=false,overflow-checks=false}'
 NUMPY := $(CACHE)/golden-river-venv/bin/python
 # Arguments for the command behind `demo`, `up`, `bench` and `test`: make demo ARGS="--once"
 ARGS ?=
@@ -56,7 +54,7 @@ bench: ## Events per second of ingest beside a bare consumer, on a real Kafka (r
 	"$(CARGO_TARGET_DIR)/release/plimsoll" bench --brokers "$$(cat "$$folder/kafka/bootstrap")" $(ARGS)
 
 # One test that `make test` leaves out or runs in a shorter form; its output is the report.
-RUN_ONE = PLIMSOLL_TEST_REQUIRE_ALL=1 cargo test --locked --test it -- --exact --include-ignored --nocapture
+RUN_ONE = PLIMSOLL_TEST_REQUIRE_ALL=1 cargo test --locked $(RELEASE) --test it -- --exact --include-ignored --nocapture
 
 .PHONY: chaos
 chaos: ## Three workers and three brokers that are killed, stopped and paused under load (LONG=1: 3 minutes; SEED=…)
@@ -72,7 +70,8 @@ soak: ## Half an hour at a steady load: does memory, descriptors, state or lag g
 	PLIMSOLL_TEST_SOAK_MINUTES=$(or $(MINUTES),30) $(RUN_ONE) soak::nothing_grows_without_bound_at_a_steady_load
 
 .PHONY: scale
-scale: ## How long one process and two take to read the same events (debug build)
+scale: RELEASE := --release
+scale: ## How long one process and two take to read the same events (release build)
 	@tests/setup.sh build
 	@tests/kafka/kafka.sh resolve
 	$(RUN_ONE) chaos::scale::two_processes_are_not_slower_than_one
@@ -81,17 +80,17 @@ scale: ## How long one process and two take to read the same events (debug build
 bench-statistics: ## Speed of profiles, statistics and detectors beside their budgets and beside NumPy
 	@tests/setup.sh build
 	@CI=true tests/setup.sh numpy
-	cargo bench --locked $(OPTIMISED) --bench statistics -- --numpy "$(NUMPY)"
+	cargo bench --locked --profile release --bench statistics -- --numpy "$(NUMPY)"
 
 .PHONY: bench-compare
 bench-compare: ## Memory that `plimsoll compare` takes for two files of 10 M rows and 20 columns (2.3 GB on disk)
 	@tests/setup.sh build
 	@CI=true tests/setup.sh golden
-	cargo build --locked
+	cargo build --locked --release
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	"$(CACHE)/golden-performance-venv/bin/python" benches/large_files.py "$$folder" $(ARGS); \
 	"$(CACHE)/golden-performance-venv/bin/python" benches/peak_memory.py \
-		"$(CARGO_TARGET_DIR)/debug/plimsoll" compare --quiet \
+		"$(CARGO_TARGET_DIR)/release/plimsoll" compare --quiet \
 		--reference "$$folder/reference.parquet" --current "$$folder/current.parquet"
 
 .PHONY: quiet
@@ -99,7 +98,7 @@ quiet: ## How often drift is found where there is none, and where there is, besi
 	@tests/setup.sh build
 	@CI=true tests/setup.sh numpy
 	@table=$$(mktemp); trap 'rm -f "$$table"' EXIT; \
-	cargo bench --locked $(OPTIMISED) --bench quiet -- $(ARGS) | tee "$$table"; \
+	cargo bench --locked --profile release --bench quiet -- $(ARGS) | tee "$$table"; \
 	echo; "$(NUMPY)" tests/golden/power.py --beside "$$table" $(ARGS)
 
 .PHONY: fmt
@@ -117,6 +116,13 @@ golden: ## Computes the expected results of the tests anew with NumPy, SciPy, sc
 	"$(CACHE)/golden-performance-venv/bin/python" tests/golden/performance.py
 	"$(CACHE)/golden-river-venv/bin/python" tests/golden/detectors.py
 	"$(CACHE)/golden-presets-venv/bin/python" tests/golden/presets.py
+
+.PHONY: agreement
+agreement: ## How far each statistic is from SciPy's, scikit-learn's, NannyML's and Fairlearn's: cases and the largest difference
+	@tests/setup.sh build
+	@cargo test --locked --test it golden:: -- --nocapture --test-threads 1 | awk -F '\t' ' \
+		$$1 ~ /agreement$$/ { name = $$2 " " $$3; cases[name]++; if ($$4 + 0 > most[name] + 0) most[name] = $$4 } \
+		END { for (name in cases) printf "%9.1e in %6d cases  %s\n", most[name], cases[name], name }' | sort -k 5
 
 .PHONY: kafka-start kafka-stop
 kafka-start: ## Starts the tests' Kafka in data/kafka on 127.0.0.1:9092, for trying things out
