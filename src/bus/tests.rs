@@ -436,56 +436,6 @@ async fn a_topic_that_ends_before_the_offset_to_read_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_goes_on_only_behind_the_record_that_was_read_last() {
-    let data = TempDir::new().unwrap();
-    let (broker, settings) = broker(data.path()).await;
-    let telemetry = Telemetry::default();
-    Admin::new(&settings, &telemetry).unwrap().ensure(&Topics::new(&settings).all(&settings)).await.unwrap();
-    let producer = Producer::new(&settings, &telemetry).unwrap();
-    for key in ["a", "b"] {
-        let stamped = Outgoing { timestamp: Some(7), ..record("predictions", 1, key, Some("1")) };
-        producer.publish(vec![stamped]).await.unwrap();
-    }
-    let read = |key: &[u8]| {
-        let record = crate::bus::Record { offset: 0, timestamp: Some(7), key: Some(key), payload: Some(b"1") };
-        Seen::of(&record)
-    };
-    for (last, is_there) in [(read(b"a"), true), (read(b"z"), false)] {
-        let mut consumer = Consumer::new(&settings, GROUP, &["predictions".to_owned()], &telemetry).unwrap();
-        let polled = blocking(move || {
-            loop {
-                match consumer.poll(10, POLL) {
-                    Ok(Polled::Assigned(sources)) => {
-                        let position = |source: SourcePartition| match source.partition {
-                            1 => Position { source, next: Some(1), last: Some(last) },
-                            _ => Position::at(source, None),
-                        };
-                        consumer.assign(&sources.into_iter().map(position).collect::<Vec<_>>()).unwrap();
-                    }
-                    Ok(Polled::Records(batches)) => return Ok(batches),
-                    Ok(_) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        })
-        .await;
-        match polled {
-            Ok(batches) => {
-                let offsets: Vec<i64> = batches.iter().flat_map(|(_, r)| r.iter().map(|r| r.offset)).collect();
-                assert!(is_there && offsets == [1], "{offsets:?}");
-            }
-            Err(error) => {
-                assert!(!is_there && matches!(error, BusError::Replaced { offset: 0, .. }), "{error}");
-                let said = error.to_string();
-                assert!(said.contains("record 0, the last that was read, is another one now"), "{said}");
-            }
-        }
-    }
-    producer.close().await;
-    broker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_member_reports_a_broker_that_goes_and_comes_back() {
     let data = TempDir::new().unwrap();
     let (broker, settings) = broker(data.path()).await;
