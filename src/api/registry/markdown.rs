@@ -34,8 +34,8 @@ pub(super) fn markdown(card: &Card) -> String {
     line(format_args!("- Run: {}", plain(lineage.run_id.as_deref().unwrap_or("not known"))));
     line(format_args!("- Code: {}", plain(lineage.code.version.as_deref().unwrap_or("not known"))));
     for data in &lineage.data {
-        let name = data.name.as_deref().unwrap_or_default();
-        line(format_args!("- Data: {} {} {}", data.kind, plain(name), plain(&data.digest)));
+        let name = data.name.as_ref().map(|name| format!("{}, ", plain(name))).unwrap_or_default();
+        line(format_args!("- Data ({}): {name}{}", data.kind, plain(&data.digest)));
     }
     if let Some(offsets) = &lineage.offsets {
         line(format_args!("- Training range: {}", plain(&offsets.to_string())));
