@@ -76,6 +76,11 @@ scale: ## How long one process and two take to read the same events (release bui
 	@tests/kafka/kafka.sh resolve
 	$(RUN_ONE) chaos::scale::two_processes_are_not_slower_than_one
 
+.PHONY: bench-registry
+bench-registry: ## Durable commands per second of the registry, and how long listing 10,000 versions takes (debug build)
+	@tests/setup.sh build
+	$(RUN_ONE) mlflow::commands_per_second_and_the_time_to_list_ten_thousand_versions
+
 .PHONY: bench-statistics
 bench-statistics: ## Speed of profiles, statistics and detectors beside their budgets and beside NumPy
 	@tests/setup.sh build
@@ -133,4 +138,4 @@ kafka-stop: ## Stops it
 
 .PHONY: clean-tools
 clean-tools: ## Removes the tests' Kafka and Python environments from the cache
-	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)"/golden-*venv
+	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)"/golden-*venv "$(CACHE)"/mlflow-*venv

@@ -14,15 +14,18 @@
 //!   constant), [`performance`] (metrics with intervals, decay, estimates without labels, fairness), [`window`] (panes,
 //!   watermarks, windows and their revisions, series of panes for the detectors).
 //! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
-//!   data files), [`state`] (SlateDB), [`query`] (DataFusion over the tables).
+//!   data files), [`state`] (SlateDB), [`artifacts`] (files of
+//!   models on an object store), [`query`] (DataFusion over the tables).
 //! - The frame of every role: [`runner`] (reads, applies, checkpoints, publishes).
 //! - Roles: [`ingest`] (events to panes and join rows), [`join`] (outcomes to predictions), [`evaluate`] (panes to
-//!   windows, checks, alerts, retraining requests), [`notify`] (alerts to people).
+//!   windows, checks, alerts, retraining requests), [`notify`] (alerts to people), [`registry`] (experiments,
+//!   runs, models and their versions).
 //! - Edges: [`api`] (HTTP and the first page).
 //! - The front door: [`settings`], [`app`] (builds, starts and drains the roles), [`cli`] (one file per subcommand).
 
 pub mod api;
 pub mod app;
+pub mod artifacts;
 pub mod bus;
 pub mod cli;
 pub mod clock;
@@ -39,6 +42,7 @@ pub mod performance;
 pub mod profile;
 pub mod quality;
 pub mod query;
+pub mod registry;
 pub mod runner;
 pub mod settings;
 pub mod state;

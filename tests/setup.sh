@@ -2,7 +2,7 @@
 # Installs or names what is missing.
 #
 #   setup.sh build     a C toolchain, for the native libraries that are built from source
-#   setup.sh test      also rustfmt and clippy, Java and Maven (a real Kafka), a Python environment
+#   setup.sh test      also rustfmt and clippy, Java and Maven (a real Kafka), Python environments
 #   setup.sh golden    only the Python environments of tests/golden
 #   setup.sh numpy     only the smallest one that has NumPy and SciPy, for the benches
 #
@@ -94,6 +94,8 @@ case "${1:-}" in
     component rustfmt fmt
     component clippy clippy
     python_environment venv "$here/requirements.txt"
+    python_environment mlflow-2-venv "$here/requirements-mlflow-2.txt"
+    python_environment mlflow-3-venv "$here/requirements-mlflow-3.txt"
     kafka
     ;;
   golden)

@@ -13,6 +13,14 @@ pub(super) fn show(headers: &HeaderMap, token: &str) -> bool {
     shown(headers).is_some_and(|shown| shown.ct_eq(token.as_bytes()).into())
 }
 
+/// The user name of HTTP Basic, to be told of those who make changes.
+pub(super) fn user(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| from_base64(value.trim()))??;
+    let name = String::from_utf8(pair).ok()?.split(':').next()?.to_owned();
+    (!name.is_empty() && name.len() <= 200).then_some(name)
+}
+
 fn shown(headers: &HeaderMap) -> Option<Vec<u8>> {
     let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let value = value.trim();

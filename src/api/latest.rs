@@ -25,7 +25,8 @@ pub(super) fn latest_labelled(snapshot: &Snapshot) -> Vec<&Arc<WindowReport>> {
 }
 
 fn latest(snapshot: &Snapshot, wanted: impl Fn(&WindowReport) -> bool) -> Vec<&Arc<WindowReport>> {
-    let configured: HashSet<&str> = snapshot.models.iter().map(|row| row.model.as_str()).collect();
+    let configured: HashSet<&str> =
+        snapshot.models.iter().filter(|row| row.is_monitored()).map(|row| row.model.as_str()).collect();
     let mut newest: BTreeMap<(&str, WindowSize), Populations<'_>> = BTreeMap::new();
     let closed = closed_of_everybody(snapshot)
         .filter(|window| configured.contains(window.population.model.as_str()) && wanted(window));

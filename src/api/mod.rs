@@ -13,8 +13,10 @@ mod health;
 mod large_body;
 mod latest;
 mod metrics;
+mod mlflow;
 mod page;
 mod problem;
+mod registry;
 mod router;
 #[cfg(test)]
 mod samples;
@@ -28,6 +30,7 @@ mod tests;
 mod view;
 
 pub use problem::Problem;
+pub use registry::{Behind, RegistryHandle, SubmitError, follow_registry};
 pub use router::router;
 pub use server::{ApiError, bind, serve, serve_on};
 pub use settings::HttpSettings;

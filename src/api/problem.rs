@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::mlflow;
+
 const PROBLEM_JSON: &str = "application/problem+json";
 /// What is read of an error that something else than a handler wrote.
 const LARGEST_DETAIL: usize = 4_096;
@@ -110,6 +112,9 @@ pub(super) async fn problems_only(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let (status, headers) = (response.status(), response.headers().clone());
     let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && mlflow::is_ours(&path) {
+        return mlflow::in_mlflows_shape(response).await;
+    }
     if !is_error || headers.get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON) {
         return response;
     }

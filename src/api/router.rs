@@ -13,9 +13,12 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
-use super::{ApiState, events, exposition, guard, health, large_body, metrics, page, problem, sql, tables};
+use super::{
+    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, sql, tables,
+};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const FILE_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// All of HTTP. Layers run from the last to the first: every answer is traced and measured, and every error is a
 /// problem document.
@@ -27,18 +30,23 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/models", get(tables::models))
         .route("/v1/models/{model}", get(tables::model))
         .route("/v1/models/{model}/windows", get(tables::windows))
+        .route("/v1/models/{model}/versions/{version}/lineage", get(registry::lineage))
+        .route("/v1/models/{model}/versions/{version}/card", get(registry::card))
         .route("/v1/alerts", get(tables::alerts))
         .route("/v1/retraining", get(tables::retraining))
         .route("/v1/sql", post(sql::answer))
         .route("/metrics", get(exposition::answer))
+        .merge(mlflow::routes())
+        .route("/health", get(health::alive))
         .route("/livez", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(problem::not_found)
-        .with_state(state.clone())
-        .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(state.parts.settings.max_body))
         .layer(from_fn_with_state(state.parts.settings.max_body, large_body::refuse))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .merge(files(&state))
+        .with_state(state.clone())
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state.clone(), guard::require_token))
         .layer(from_fn_with_state(state.clone(), guard::refuse_other_sites))
         .layer(from_fn(problem::problems_only))
@@ -46,6 +54,14 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn(no_sniffing))
         // What fails is logged where it fails; a 503 of /readyz is an answer.
         .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(tracing::Level::DEBUG)))
+}
+
+/// Files of models are larger than other bodies and take longer; how large is watched while they come in.
+fn files(state: &ApiState) -> Router<ApiState> {
+    let largest = usize::try_from(state.parts.artifacts.max_file()).unwrap_or(usize::MAX);
+    mlflow::files()
+        .layer(from_fn_with_state(largest, large_body::refuse))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, FILE_TIMEOUT))
 }
 
 async fn no_sniffing(request: Request, next: Next) -> Response {

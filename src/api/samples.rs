@@ -32,7 +32,8 @@ pub(super) fn model() -> Model {
 }
 
 pub(super) fn model_row(name: &str) -> ModelRow {
-    ModelRow { model: name.into(), task: "binary".into(), features: 7, reference_rows: Some(50_000) }
+    let reference_rows = Some(50_000);
+    ModelRow { model: name.into(), task: Some("binary".into()), features: 7, reference_rows, ..ModelRow::default() }
 }
 
 pub(super) fn topics() -> Topics {
@@ -164,6 +165,7 @@ pub(super) fn story() -> Snapshot {
         retraining: vec![Arc::new(retraining("car_loan"))],
         accounting: (0..2).map(|partition| AccountingRow { accounting: accounting(partition), lag: Some(4) }).collect(),
         models: vec![model_row("car_loan"), ModelRow { reference_rows: None, ..model_row("employment") }],
+        ..Snapshot::default()
     }
 }
 

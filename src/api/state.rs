@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::metrics::HttpMetrics;
-use super::{HttpSettings, ViewHandle};
+use super::{HttpSettings, RegistryHandle, ViewHandle};
+use crate::artifacts::Artifacts;
 use crate::bus::{Outgoing, Topics};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::model::Model;
 use crate::query::Snapshot;
 use crate::telemetry::{Telemetry, TelemetryError};
@@ -21,9 +22,12 @@ pub struct ApiParts {
     pub models: Vec<Model>,
     pub topics: Topics,
     pub view: ViewHandle,
+    pub registry: RegistryHandle,
+    pub artifacts: Artifacts,
     pub sink: Arc<dyn EventSink>,
     pub sql: Arc<dyn Sql>,
     pub telemetry: Telemetry,
+    pub clock: Arc<dyn Clock>,
     /// When the process started.
     pub started_at: Timestamp,
 }

@@ -122,6 +122,8 @@ fn summary(snapshot: &Snapshot, row: &ModelRow) -> Value {
         "task": row.task,
         "features": row.features,
         "reference_rows": row.reference_rows,
+        "versions": row.versions,
+        "production_version": row.production_version,
         "alerts_firing": firing.count(),
     })
 }

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::threads::Threads;
 use super::{App, AppError, Part, load_reference};
-use crate::api::{self, ApiParts, ApiState, EventSink, View, ViewHandle, ViewLimits, ViewTopic};
+use crate::api::{self, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic};
+use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topics};
 use crate::clock::Clock;
 use crate::evaluate::EvaluateRole;
@@ -20,6 +21,7 @@ use crate::model::{Model, ReferenceSource};
 use crate::notify::{Mailer, NotifyRole, SmtpMailer};
 use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
+use crate::registry::RegistryRole;
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
 use crate::state::{Identity, StateError, StateRoot};
@@ -36,6 +38,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 struct Connected {
     /// If HTTP is to be served.
     view: Option<Tail>,
+    /// If HTTP is to be served.
+    registry: Option<Tail>,
     /// If any of the references comes from the stream.
     references: Option<Tail>,
     partitions: Partitions,
@@ -70,6 +74,7 @@ pub async fn start(
 
     let topics = Topics::new(&settings.bus);
     let view = ViewHandle::new(View::new(model_rows(&models, &references), ViewLimits::default()));
+    let registry = RegistryHandle::default();
     for part in parts.iter().filter(|part| **part != Part::Api) {
         telemetry.report(part.name(), Health::Starting);
     }
@@ -86,9 +91,12 @@ pub async fn start(
             models: settings.models.clone(),
             topics: topics.clone(),
             view: view.clone(),
+            registry: registry.clone(),
+            artifacts: Artifacts::open(&settings.artifacts)?,
             sink: Arc::clone(&producer) as Arc<dyn EventSink>,
             sql: Arc::new(sql),
             telemetry: telemetry.clone(),
+            clock: Arc::clone(&clock),
             started_at: clock.now(),
         })?;
         let listener = api::bind(&settings.http).await?;
@@ -101,6 +109,7 @@ pub async fn start(
     let mut app = App {
         http,
         view,
+        registry,
         bus: settings.bus.clone(),
         topics,
         producer,
@@ -132,6 +141,9 @@ pub async fn start(
     if let Some(tail) = connected.view {
         follow_view(&mut app, tail)?;
         follow_lag(&app);
+    }
+    if let Some(tail) = connected.registry {
+        follow_registry(&mut app, tail)?;
     }
     if let Some(tail) = connected.references {
         follow_references(&mut app, &settings, &references, tail)?;
@@ -191,9 +203,10 @@ fn model_rows(models: &[Model], references: &References) -> Vec<ModelRow> {
             let reference = references.get(&model.name);
             ModelRow {
                 model: model.name.clone(),
-                task: format!("{:?}", model.task).to_lowercase(),
+                task: Some(format!("{:?}", model.task).to_lowercase()),
                 features: reference.as_ref().map_or(0, |reference| reference.features().count() as u64),
                 reference_rows: reference.map(|reference| reference.rows),
+                ..ModelRow::default()
             }
         })
         .collect()
@@ -221,13 +234,15 @@ async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, Bus
     app.admin.ensure(&app.topics.all(&settings.bus)).await?;
     let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
     let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
+    let registry =
+        app.parts.contains(&Part::Api).then(|| tail(std::slice::from_ref(&app.topics.registry))).transpose()?;
     let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
     let needs_references = settings.models.iter().any(from_stream);
     let references = needs_references.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
     let panes = app.admin.partitions(&app.topics.panes).await?;
     let joins = app.admin.partitions(&app.topics.joins).await?;
     let cluster = app.admin.cluster_id().await?;
-    Ok(Connected { view, references, partitions: Partitions { panes, joins, cluster } })
+    Ok(Connected { view, registry, references, partitions: Partitions { panes, joins, cluster } })
 }
 
 /// Refuses state that is not this deployment's, before any of it is opened.
@@ -260,6 +275,12 @@ fn follow_view(app: &mut App, tail: Tail) -> Result<(), AppError> {
     let (topics, view, telemetry) = (app.topics.clone(), app.view.clone(), app.telemetry.clone());
     let stop = app.followers.token();
     app.followers.spawn("view", move || api::follow(tail, &topics, &view, &telemetry, &stop))
+}
+
+fn follow_registry(app: &mut App, tail: Tail) -> Result<(), AppError> {
+    let (registry, view) = (app.registry.clone(), app.view.clone());
+    let (telemetry, stop) = (app.telemetry.clone(), app.followers.token());
+    app.followers.spawn("registry-view", move || api::follow_registry(tail, &registry, &view, &telemetry, &stop))
 }
 
 /// Tells the view where the event topics end, until the followers stop.
@@ -351,6 +372,7 @@ fn build_roles(
             Part::Evaluate => {
                 roles.push(Box::new(EvaluateRole { models, topics, panes, references, checks: checks.clone() }));
             }
+            Part::Registry => roles.push(Box::new(RegistryRole::new(&topics))),
             Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, mailer.clone(), &app.telemetry))),
             Part::Api => {}
         }

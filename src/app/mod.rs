@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiError, ViewHandle};
+use crate::api::{ApiError, RegistryHandle, ViewHandle};
 use crate::bus::{Admin, BusError, BusSettings, EmbeddedBroker, Instance, Producer, Topics};
 use crate::codec::files::FileError;
 use crate::evaluate::checks::CheckErrors;
@@ -37,6 +37,7 @@ pub enum Part {
     Join,
     Evaluate,
     Notify,
+    Registry,
     Api,
 }
 
@@ -45,6 +46,8 @@ pub struct App {
     /// Where HTTP listens, if it does.
     pub http: Option<SocketAddr>,
     pub view: ViewHandle,
+    /// The copy of the registry that HTTP shows.
+    pub registry: RegistryHandle,
     /// As in the settings, with the embedded broker's real address.
     pub bus: BusSettings,
     pub topics: Topics,
@@ -104,7 +107,7 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 5] = [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Api];
+    pub const ALL: [Self; 6] = [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Api];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -113,6 +116,7 @@ impl Part {
             Self::Join => "join",
             Self::Evaluate => "evaluate",
             Self::Notify => "notify",
+            Self::Registry => "registry",
             Self::Api => "api",
         }
     }

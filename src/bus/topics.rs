@@ -17,6 +17,8 @@ pub struct Topics {
     pub retraining: String,
     pub references: String,
     pub accounting: String,
+    pub registry: String,
+    pub registry_commands: String,
     pub deadletter: String,
 }
 
@@ -50,6 +52,8 @@ impl Topics {
             retraining: own("retraining"),
             references: own("references"),
             accounting: own("accounting"),
+            registry: own("registry"),
+            registry_commands: own("registry-commands"),
             deadletter: own("deadletter"),
         }
     }
@@ -67,6 +71,9 @@ impl Topics {
             Topic::new(&self.retraining, 1),
             Topic::new(&self.references, 1).compacted(),
             Topic::new(&self.accounting, 1).compacted(),
+            Topic::new(&self.registry, 1).compacted().large(),
+            // Every key is another one: compaction keeps them all, so that the registry can be decided anew from them.
+            Topic::new(&self.registry_commands, 1).compacted().large(),
             Topic::new(&self.deadletter, many).large(),
         ];
         users.chain(own).collect()

@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to the terminal")]
 
+mod ask;
 mod bench;
 mod check;
 mod compare;
 pub mod config;
 mod demo;
+mod lineage;
 mod reference;
 pub mod replay;
 mod replay_from;
@@ -66,6 +68,8 @@ enum Command {
     ReplayFrom(replay_from::ReplayFromArgs),
     /// Ask a running service in SQL
     Sql(sql::SqlArgs),
+    /// Show where a version of a registered model comes from: code, data, parameters, metrics
+    Lineage(lineage::LineageArgs),
     /// Compare two data sets: drift, data quality, performance; a gate for pipelines
     Compare(compare::CompareArgs),
     /// Make a reference profile from a data set
@@ -112,6 +116,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             | Command::Replay(_)
             | Command::ReplayFrom(_)
             | Command::Sql(_)
+            | Command::Lineage(_)
             | Command::State(_)
             | Command::Compare(_)
             | Command::Bench(_)
@@ -124,6 +129,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Config(command) => return config::run(command, arguments.config.as_deref(), &environment, &overrides),
         Command::Sql(args) => runtime.block_on(sql::run(args))?,
+        Command::Lineage(args) => runtime.block_on(lineage::run(args))?,
         // Whoever waits for the verdict must be able to tell it from a failure.
         Command::Compare(args) => {
             return Ok(compare::run(&args).unwrap_or_else(|error| {

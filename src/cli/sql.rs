@@ -1,9 +1,8 @@
 //! `plimsoll sql`: asks a running service.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use serde::Deserialize;
+use reqwest::header::ACCEPT;
 use serde_json::{Map, Value, json};
 
 use crate::query::format::{Alignment, TextTable};
@@ -35,15 +34,6 @@ pub enum Format {
     Csv,
 }
 
-/// RFC 9457, as far as it is shown.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    title: String,
-    detail: String,
-    code: String,
-}
-
 pub async fn run(args: SqlArgs) -> anyhow::Result<()> {
     if args.tables {
         return super::answer(&catalogue());
@@ -63,32 +53,7 @@ async fn ask(args: &SqlArgs, query: &str) -> anyhow::Result<String> {
     if let Some(token) = &args.token {
         request = request.bearer_auth(token);
     }
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if error.is_connect() => {
-            return Err(anyhow!(error).context(format!("nothing answers at {}: is `plimsoll up` running?", args.url)));
-        }
-        Err(error) => return Err(anyhow!(error).context(format!("cannot ask {url}"))),
-    };
-    let status = response.status();
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = response.text().await.with_context(|| format!("the answer of {url} broke off"))?;
-    if !status.is_success() {
-        bail!(refusal(status.as_u16(), content_type.as_deref(), &body));
-    }
-    Ok(body)
-}
-
-/// What went wrong, from a problem document if there is one.
-fn refusal(status: u16, content_type: Option<&str>, body: &str) -> String {
-    let is_json = content_type.is_some_and(|name| name.contains("json"));
-    let problem: Problem = if is_json { serde_json::from_str(body).unwrap_or_default() } else { Problem::default() };
-    let words = if problem.detail.is_empty() { problem.title } else { problem.detail };
-    match (words.is_empty(), problem.code.is_empty()) {
-        (true, _) => format!("the service answered {status}: is this the address of plimsoll?"),
-        (false, true) => words,
-        (false, false) => format!("{words} ({})", problem.code),
-    }
+    super::ask::answered(&args.url, request).await
 }
 
 fn rows_as_table(body: &str) -> anyhow::Result<TextTable> {
@@ -155,14 +120,6 @@ mod tests {
             "feature | psi | detail\n--------+-----+-------\na       | 0.5 |\nbb      |  12 |\n(2 rows)\n"
         );
         assert_eq!(rows_as_table("[]").unwrap().to_string(), "(0 rows)\n");
-    }
-
-    #[test]
-    fn a_problem_document_becomes_one_clear_line() {
-        let body = r#"{"title":"query refused","status":400,"detail":"no field named x","code":"query_plan"}"#;
-        assert_eq!(refusal(400, Some("application/problem+json"), body), "no field named x (query_plan)");
-        let page = refusal(404, Some("text/html"), "<html>");
-        assert_eq!(page, "the service answered 404: is this the address of plimsoll?");
     }
 
     #[tokio::test]

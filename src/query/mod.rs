@@ -23,6 +23,7 @@ pub use engine::{QueryAnswer, QueryEngine, QueryLimits};
 pub use error::QueryError;
 pub use parameters::{Parameters, Value};
 
+use crate::clock::Timestamp;
 use crate::event::{Accounting, Alert, RetrainingRequest, WindowReport};
 
 /// What the tables hold at one moment. Rows are shared, so a snapshot is cheap.
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub retraining: Vec<Arc<RetrainingRequest>>,
     pub accounting: Vec<AccountingRow>,
     pub models: Vec<ModelRow>,
+    pub versions: Vec<Arc<VersionRow>>,
+    pub registry_audit: Vec<Arc<RegistryAuditRow>>,
 }
 
 /// A row of `accounting`, with how far its reader is behind.
@@ -45,10 +48,57 @@ pub struct AccountingRow {
 }
 
 /// A row of `models`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelRow {
     pub model: String,
-    pub task: String,
+    /// None of a model that is registered and not monitored.
+    pub task: Option<String>,
     pub features: u64,
     pub reference_rows: Option<u64>,
+    /// Registered versions.
+    pub versions: u64,
+    /// The newest version in the stage Production.
+    pub production_version: Option<u32>,
+}
+
+/// A row of `versions`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRow {
+    pub model: String,
+    pub version: u32,
+    pub stage: &'static str,
+    pub aliases: String,
+    pub description: String,
+    pub source: String,
+    pub run_id: String,
+    pub code_version: String,
+    pub data_version: String,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// As JSON.
+    pub tags: String,
+    pub revision: u64,
+}
+
+/// A row of `registry_audit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryAuditRow {
+    pub sequence: u64,
+    pub at: Timestamp,
+    pub user: String,
+    pub reason: Option<String>,
+    pub action: String,
+    pub model: Option<String>,
+    pub version: Option<String>,
+    pub outcome: &'static str,
+    pub detail: String,
+    pub command: String,
+}
+
+impl ModelRow {
+    #[must_use]
+    pub const fn is_monitored(&self) -> bool {
+        self.task.is_some()
+    }
 }

@@ -18,8 +18,10 @@ mod models;
 mod multivariate;
 mod performance;
 mod quality;
+mod registry_audit;
 mod retraining;
 mod table;
+mod versions;
 mod windows;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 16] {
+pub fn catalogue() -> [&'static dyn Table; 18] {
     [
         &windows::TABLE,
         &features::TABLE,
@@ -49,6 +51,8 @@ pub fn catalogue() -> [&'static dyn Table; 16] {
         &retraining::TABLE,
         &accounting::TABLE,
         &models::TABLE,
+        &versions::TABLE,
+        &registry_audit::TABLE,
     ]
 }
 

@@ -84,13 +84,13 @@ fn the_tables_have_the_columns_of_the_design() {
         columns("accounting"),
         "topic partition read counted duplicate deadlettered unknown_fields next_offset watermark lag"
     );
-    assert_eq!(columns("models"), "model task features reference_rows");
+    assert_eq!(columns("models"), "model task features reference_rows versions production_version");
 }
 
 #[tokio::test]
 async fn every_table_answers_with_and_without_rows() {
     let mut full = snapshot(vec![window(0)]);
-    full.models.push(ModelRow { model: "m".into(), task: "binary".into(), features: 7, reference_rows: None });
+    full.models.push(ModelRow { model: "m".into(), task: Some("binary".into()), ..ModelRow::default() });
     for table in tables::catalogue() {
         for snapshot in [&Snapshot::default(), &full] {
             let sql = format!("SELECT * FROM {}", table.name());

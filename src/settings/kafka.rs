@@ -116,6 +116,8 @@ fn distinct_topics(section: &Section<'_>, settings: &BusSettings, problems: &mut
         &topics.retraining,
         &topics.references,
         &topics.accounting,
+        &topics.registry,
+        &topics.registry_commands,
         &topics.deadletter,
     ];
     for (key, topics) in [("predictions", &settings.predictions), ("outcomes", &settings.outcomes)] {

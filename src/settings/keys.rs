@@ -8,10 +8,11 @@ use super::raw::{Entries, overlay};
 use super::suggest::nearest;
 
 /// Each table and the keys that stand in it.
-const TABLES: [(&str, &[&str]); 7] = [
+const TABLES: [(&str, &[&str]); 8] = [
     ("", &["data", "checkpoint"]),
     ("kafka", &["brokers", "listen", "prefix", "predictions", "outcomes", "partitions", "replication", "instance"]),
     ("state", &["url", "cache"]),
+    ("registry", &["artifacts", "max_artifact"]),
     ("http", &["listen", "max_body", "token"]),
     ("notify.email", &["url", "from", "to", "username", "password"]),
     ("checks", &["directory", "timeout", "memory"]),
@@ -131,7 +132,7 @@ mod tests {
     fn names_of_a_table_are_its_keys_and_inner_tables() {
         assert_eq!(
             names_in(""),
-            ["checkpoint", "checks", "data", "http", "ingest", "kafka", "model", "notify", "state"]
+            ["checkpoint", "checks", "data", "http", "ingest", "kafka", "model", "notify", "registry", "state"]
         );
         assert_eq!(names_in("notify"), ["email"]);
         assert!(names_in("kafka").contains(&"properties"));

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::api::HttpSettings;
+use crate::artifacts::ArtifactSettings;
 use crate::bus::BusSettings;
 use crate::clock::Span;
 use crate::evaluate::ChecksSettings;
@@ -49,6 +50,7 @@ pub struct Settings {
     pub state: StateSettings,
     pub http: HttpSettings,
     pub email: Option<EmailSettings>,
+    pub artifacts: ArtifactSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,
     /// How often state is written, and the longest an event waits for it.

@@ -13,6 +13,7 @@ use super::reader::Section;
 use super::redact::hide_userinfo;
 use super::{Settings, kafka, model, values};
 use crate::api::HttpSettings;
+use crate::artifacts::ArtifactSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::clock::Span;
 use crate::evaluate::ChecksSettings;
@@ -40,6 +41,7 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
     let http = http(&root.table("http", problems), &bus, problems);
     let settings = Settings {
         state: state(&root.table("state", problems), &data, problems),
+        artifacts: artifacts(&root.table("registry", problems), &data, problems),
         email: email(root, problems),
         checks: checks(&root.table("checks", problems), problems),
         ingest: ingest(&root.table("ingest", problems), problems),
@@ -58,8 +60,16 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
 fn state(section: &Section<'_>, data: &Path, problems: &mut Problems) -> StateSettings {
     section.reject_unknown(&names_in("state"), problems);
     StateSettings {
-        url: section.value("url", problems, store_url).unwrap_or_else(|| default_state(data)),
+        url: section.value("url", problems, store_url).unwrap_or_else(|| default_place(data, "state")),
         cache: section.value("cache", problems, values::bytes).unwrap_or(64 * MIB),
+    }
+}
+
+fn artifacts(section: &Section<'_>, data: &Path, problems: &mut Problems) -> ArtifactSettings {
+    section.reject_unknown(&names_in("registry"), problems);
+    ArtifactSettings {
+        url: section.value("artifacts", problems, store_url).unwrap_or_else(|| default_place(data, "artifacts")),
+        max_file: section.value("max_artifact", problems, values::bytes).unwrap_or(2 << 30),
     }
 }
 
@@ -126,13 +136,13 @@ fn ingest(section: &Section<'_>, problems: &mut Problems) -> IngestSettings {
 }
 
 /// `./` keeps a relative path from being read as the URL's host.
-fn default_state(data: &Path) -> String {
-    let state = data.join("state");
-    let state = state.display();
+fn default_place(data: &Path, name: &str) -> String {
+    let place = data.join(name);
+    let place = place.display();
     if data.is_absolute() || data.starts_with(".") || data.starts_with("..") {
-        return format!("file://{state}");
+        return format!("file://{place}");
     }
-    format!("file://./{state}")
+    format!("file://./{place}")
 }
 
 fn store_url(node: &Node) -> Result<String, String> {
@@ -151,7 +161,7 @@ fn store_url(node: &Node) -> Result<String, String> {
         return Ok(url);
     }
     let shown = hide_userinfo(&url);
-    Err(format!("'{shown}' is not a place for state: write file:///path, file://./path or s3://bucket/prefix"))
+    Err(format!("'{shown}' is not a place for files: write file:///path, file://./path or s3://bucket/prefix"))
 }
 
 fn mail_url(node: &Node) -> Result<String, String> {

@@ -32,6 +32,11 @@ pub fn show(settings: &Settings) -> String {
     put(&mut state, "cache", format_bytes(settings.state.cache));
     put_table(root, "state", state);
 
+    let mut registry = Table::new();
+    put(&mut registry, "artifacts", hide_userinfo(&settings.artifacts.url));
+    put(&mut registry, "max_artifact", format_bytes(settings.artifacts.max_file));
+    put_table(root, "registry", registry);
+
     put_table(root, "http", http(&settings.http));
     if let Some(settings) = &settings.email {
         let mut notify = Table::new();

@@ -30,6 +30,9 @@ ssl.key.pem = "hunter2"
 [state]
 url = "s3://bucket/prefix"
 cache = 1048576
+[registry]
+artifacts = "s3://bucket/artifacts"
+max_artifact = "3GiB"
 [http]
 listen = "0.0.0.0:80"
 max_body = "10kB"
@@ -261,7 +264,7 @@ reference = { first = 1 }
         "p.toml:1: checkpoint: must be a duration such as",
         "p.toml:3: kafka.brokers: 'embeded' names no brokers",
         "p.toml:4: kafka.partitions: 0 is too small",
-        "p.toml:6: state.url: 'ftp://host' is not a place for state",
+        "p.toml:6: state.url: 'ftp://host' is not a place for files",
         "p.toml:9: model[0].task: 'ranking' is not a task: write",
         "p.toml:10: model[0].panes: '7x' is not a duration: write",
         "p.toml:11: model[0].windows[1]: 'soon' is not a duration",
@@ -333,7 +336,7 @@ fn contradictions_between_the_parts_are_errors() {
         ("[kafka.properties]\n\"group.id\" = \"x\"", "kafka.properties.\"group.id\": is set by Plimsoll"),
         ("[http]\nlisten = \"127.0.0.1:9092\"", "http.listen: 127.0.0.1:9092 is where the embedded broker listens"),
         ("[http]\nlisten = \"0.0.0.0:8080\"", "set http.token"),
-        ("[state]\nurl = \"file://data/state\"", "state.url: 'file://data/state' is not a place for state"),
+        ("[state]\nurl = \"file://data/state\"", "state.url: 'file://data/state' is not a place for files"),
         ("[state]\nurl = \"s3://id:key@bucket\"", "state.url: must not hold credentials"),
         (
             "[notify.email]\nurl = \"smtp://h:1\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\nusername = \"u\"",

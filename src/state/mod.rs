@@ -22,7 +22,7 @@ pub use catalogue::{StatePartition, StateSize};
 pub use identity::{Deployment, Identity};
 pub use memory::MemoryStore;
 pub use reader::StateReader;
-pub use root::{StateRoot, StateSettings};
+pub use root::{StateRoot, StateSettings, open_objects};
 
 /// A change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -91,6 +91,11 @@ impl std::fmt::Debug for StateRoot {
     }
 }
 
+/// An object store that a URL names, and the prefix in it, for others who keep whole files.
+pub fn open_objects(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
+    resolve(url, &bucket::environment())
+}
+
 fn resolve(url: &str, environment: &BTreeMap<String, String>) -> Result<(Arc<dyn ObjectStore>, Path), StateError> {
     let unusable = |reason: String| StateError::Url { url: url.to_owned(), reason };
     if let Some(path) = url.strip_prefix(FOLDER) {

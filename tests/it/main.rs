@@ -25,6 +25,7 @@ mod golden;
 mod http;
 mod imports;
 mod membership;
+mod mlflow;
 mod pipeline;
 mod references;
 mod simulation;

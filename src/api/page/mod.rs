@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::ApiState;
-use crate::query::Snapshot;
+use crate::query::{ModelRow, Snapshot};
 use crate::telemetry::Health;
 
 /// The page needs nothing but itself.
@@ -59,8 +59,8 @@ pub(super) fn render(snapshot: &Snapshot, health: &BTreeMap<String, Health>) -> 
                 }
                 (blocked(health))
                 main {
-                    @if snapshot.models.is_empty() { p.empty { "No model is configured." } }
-                    @for row in &snapshot.models { (model::section(snapshot, row)) }
+                    @if !snapshot.models.iter().any(ModelRow::is_monitored) { p.empty { "No model is configured." } }
+                    @for row in snapshot.models.iter().filter(|row| row.is_monitored()) { (model::section(snapshot, row)) }
                     (inputs(snapshot))
                 }
                 footer {

@@ -21,7 +21,7 @@ pub(super) fn section(snapshot: &Snapshot, row: &ModelRow) -> Markup {
     let alerts = open_alerts(snapshot, &row.model);
     html! {
         section {
-            h2 { (row.model) " " span.tag { (row.task) } (status(&alerts, !windows.is_empty())) }
+            h2 { (row.model) " " span.tag { (row.task.as_deref().unwrap_or_default()) } (status(&alerts, !windows.is_empty())) }
             p.facts {
                 @if row.features > 0 { (text::count(row.features)) " features" } @else { "features not known yet" }
                 @if let Some(rows) = row.reference_rows { " · reference of " (text::count(rows)) " rows" }

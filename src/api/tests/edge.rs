@@ -121,14 +121,18 @@ async fn an_address_in_use_is_named_with_the_way_out() {
 async fn the_server_answers_until_it_is_told_to_stop() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    let folder = tempfile::tempdir().unwrap();
     let parts = ApiParts {
         settings: HttpSettings { listen: "127.0.0.1:0".parse().unwrap(), max_body: 1_024, token: None },
         models: Vec::new(),
         topics: samples::topics(),
         view: ViewHandle::default(),
+        registry: RegistryHandle::default(),
+        artifacts: artifacts(folder.path(), 1_000),
         sink: Arc::new(Sink::default()),
         sql: Arc::new(Echo),
         telemetry: Telemetry::default(),
+        clock: Arc::new(ManualClock::default()),
         started_at: Timestamp::default(),
     };
     let listener = bind(&parts.settings).await.unwrap();

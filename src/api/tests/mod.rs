@@ -6,6 +6,7 @@ mod exposition;
 mod first_page;
 mod tables;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
+use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
+use crate::artifacts::{ArtifactSettings, Artifacts};
 use crate::bus::{Outgoing, Record};
-use crate::clock::Timestamp;
+use crate::clock::{ManualClock, Timestamp};
 use crate::query::Snapshot;
 use crate::telemetry::{Health, Telemetry};
 
@@ -58,6 +61,8 @@ struct Bench {
     router: Router,
     sink: Arc<Sink>,
     telemetry: Telemetry,
+    /// Of the artifacts.
+    _folder: TempDir,
 }
 
 struct Answer {
@@ -75,17 +80,21 @@ impl Bench {
         let mut settings = HttpSettings { listen: "127.0.0.1:8080".parse().unwrap(), max_body: 4_096, token: None };
         change(&mut settings);
         let (sink, telemetry) = (Arc::new(sink), Telemetry::default());
+        let folder = tempfile::tempdir().unwrap();
         let parts = ApiParts {
             settings,
             models: vec![samples::model()],
             topics: samples::topics(),
             view: ViewHandle::new(filled()),
+            registry: RegistryHandle::default(),
+            artifacts: artifacts(folder.path(), 1_000),
             sink: sink.clone(),
             sql: Arc::new(Echo),
             telemetry: telemetry.clone(),
+            clock: Arc::new(ManualClock::default()),
             started_at: Timestamp::from_millis(1_500),
         };
-        Self { router: router(ApiState::new(parts).unwrap()), sink, telemetry }
+        Self { router: router(ApiState::new(parts).unwrap()), sink, telemetry, _folder: folder }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -130,6 +139,11 @@ impl Answer {
         assert!(!problem["detail"].as_str().unwrap().is_empty(), "{}", self.text);
         problem
     }
+}
+
+/// A place for files of up to `max_file` bytes.
+fn artifacts(folder: &Path, max_file: u64) -> Artifacts {
+    Artifacts::open(&ArtifactSettings { url: format!("file://{}", folder.display()), max_file }).unwrap()
 }
 
 /// The story of the samples, as it comes from the topics.

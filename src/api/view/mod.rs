@@ -1,6 +1,7 @@
 //! The materialised view: what stands on Plimsoll's compacted topics, in memory, for HTTP and SQL.
 
 mod follow;
+mod registered;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::event::{
 use crate::query::{AccountingRow, ModelRow, Snapshot};
 
 pub use follow::{TailSource, follow};
+pub use registered::Registered;
 
 /// Which of the view's tables a topic feeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub struct View {
     retraining: BTreeMap<String, Arc<RetrainingRequest>>,
     accounting: BTreeMap<SourcePartition, Accounting>,
     ends: BTreeMap<SourcePartition, i64>,
+    registered: Registered,
     /// Built at the first reading after a change.
     snapshot: Option<Arc<Snapshot>>,
 }
@@ -132,6 +135,12 @@ impl View {
         self.models = models;
     }
 
+    /// What is registered, to be changed.
+    pub fn registered(&mut self) -> &mut Registered {
+        self.snapshot = None;
+        &mut self.registered
+    }
+
     /// The tables as they are now; shared with earlier callers as long as nothing changes.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         if let Some(snapshot) = &self.snapshot {
@@ -142,7 +151,9 @@ impl View {
             alerts: self.alerts.values().cloned().collect(),
             retraining: self.retraining.values().cloned().collect(),
             accounting: self.accounting.iter().map(|(source, row)| self.with_lag(source, row)).collect(),
-            models: self.models.clone(),
+            models: self.registered.models(&self.models),
+            versions: self.registered.versions(),
+            registry_audit: self.registered.audit(),
         });
         self.snapshot = Some(Arc::clone(&snapshot));
         snapshot

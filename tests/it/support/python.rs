@@ -25,6 +25,24 @@ pub fn python(script: &str, args: &[&str], input: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).expect("the script prints UTF-8"))
 }
 
+/// Runs a script with the packages of `tests/requirements-NAME.txt` and answers what it prints, however it ends.
+pub fn python_of(name: &str, script: &str, args: &[&str]) -> Option<String> {
+    let python = std::env::var_os("PLIMSOLL_TEST_PYTHON").map(PathBuf::from);
+    // The environments of `tests/setup.sh` lie beside each other.
+    let beside = python.as_ref().and_then(|python| python.ancestors().nth(3));
+    let python = beside.map(|cache| cache.join(format!("{name}-venv/bin/python"))).filter(|path| path.is_file());
+    let Some(python) = python else {
+        skip_or_fail(&format!("there is no Python with the packages of tests/requirements-{name}.txt"));
+        return None;
+    };
+    let mut command = Command::new(python);
+    command.arg(root().join(script)).args(args).current_dir(root());
+    let output = command.output().expect("Python runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.stdout.is_empty(), "{script} says nothing: {said}");
+    Some(String::from_utf8(output.stdout).expect("the script prints UTF-8"))
+}
+
 /// An SMTP server that keeps what it gets.
 #[derive(Debug)]
 pub struct SmtpSink {

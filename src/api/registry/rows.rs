@@ -1,0 +1,57 @@
+//! The registry's rows of the SQL tables.
+
+use std::sync::Arc;
+
+use crate::query::{RegistryAuditRow, VersionRow};
+use crate::registry::{Decision, Lineage, ModelVersion, Outcome, Registry};
+
+/// Longer details of an audit row are cut; the log has them whole.
+const LONGEST: usize = 4_000;
+
+pub(super) fn version(registry: &Registry, found: &ModelVersion) -> Arc<VersionRow> {
+    let lineage = Lineage::of(registry, &found.name, found.version);
+    let lineage = lineage.as_ref();
+    let data: Vec<&str> =
+        lineage.map(|lineage| lineage.data.iter().map(|data| data.digest.as_str()).collect()).unwrap_or_default();
+    Arc::new(VersionRow {
+        model: found.name.clone(),
+        version: found.version,
+        stage: found.stage.name(),
+        aliases: lineage.map(|lineage| lineage.aliases.join(",")).unwrap_or_default(),
+        description: found.description.clone(),
+        source: found.source.clone(),
+        run_id: found.run_id.clone(),
+        code_version: lineage.and_then(|lineage| lineage.code.version.clone()).unwrap_or_default(),
+        data_version: data.join(","),
+        created_by: found.user_id.clone(),
+        created_at: found.created_at,
+        updated_at: found.updated_at,
+        tags: serde_json::to_string(&found.tags).unwrap_or_default(),
+        revision: found.revision,
+    })
+}
+
+pub(super) fn audit(decision: &Decision) -> Arc<RegistryAuditRow> {
+    let command = &decision.command;
+    let (outcome, detail) = match &decision.outcome {
+        Outcome::Applied { events } => ("applied", serde_json::to_string(events).unwrap_or_default()),
+        Outcome::Rejected { rejection } => ("rejected", rejection.message.clone()),
+    };
+    let model = command.change.model();
+    let created = decision.events().iter().find_map(|event| match event {
+        crate::registry::Event::VersionCreated { version } => Some(version.version),
+        _ => None,
+    });
+    Arc::new(RegistryAuditRow {
+        sequence: decision.sequence,
+        at: command.at,
+        user: command.user.clone(),
+        reason: Some(command.reason.clone()).filter(|reason| !reason.is_empty()),
+        action: command.change.action(),
+        model: model.map(|(name, _)| name.to_owned()),
+        version: model.and_then(|(_, version)| version).or(created).map(|version| version.to_string()),
+        outcome,
+        detail: if detail.len() > LONGEST { detail.chars().take(LONGEST).collect() } else { detail },
+        command: command.id.clone(),
+    })
+}

@@ -1,0 +1,42 @@
+//! What happened. State is a fold of these, so that a variant, once written, keeps its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use super::entity::{
+    DatasetInput, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion, RegisteredModel, Run,
+    RunStatus, Stage, Subject, Texts,
+};
+use crate::clock::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    ExperimentCreated { experiment: Experiment },
+    ExperimentRenamed { experiment_id: String, name: String },
+    ExperimentDeleted { experiment_id: String },
+    ExperimentRestored { experiment_id: String },
+    RunCreated { run: Box<Run> },
+    RunUpdated { run_id: String, status: RunStatus, end_time: Option<Timestamp>, run_name: String },
+    RunDeleted { run_id: String },
+    RunRestored { run_id: String },
+    ParamsLogged { run_id: String, params: Texts },
+    MetricsLogged { run_id: String, metrics: Vec<Metric> },
+    InputsLogged { run_id: String, datasets: Vec<DatasetInput>, models: Vec<String> },
+    OutputsLogged { run_id: String, models: Vec<ModelOutput> },
+    ModelCreated { model: RegisteredModel },
+    ModelRenamed { name: String, new_name: String },
+    ModelDescribed { name: String, description: String },
+    ModelDeleted { name: String },
+    VersionCreated { version: ModelVersion },
+    VersionDescribed { name: String, version: u32, description: String },
+    StageTransitioned { name: String, version: u32, from: Stage, to: Stage },
+    VersionDeleted { name: String, version: u32 },
+    AliasSet { name: String, alias: String, version: u32, previous: Option<u32> },
+    AliasDeleted { name: String, alias: String, version: u32 },
+    LoggedModelCreated { model: LoggedModel },
+    LoggedModelFinalized { model_id: String, status: LoggedModelStatus },
+    LoggedModelParamsLogged { model_id: String, params: Texts },
+    LoggedModelDeleted { model_id: String },
+    TagsSet { subject: Subject, tags: Texts },
+    TagDeleted { subject: Subject, key: String },
+}
