@@ -63,8 +63,9 @@ impl OpenPartition {
         partitions: i32,
         store: Arc<dyn Store>,
     ) -> Result<Self, RoleError> {
-        let stored_offset = stored_offset(store.as_ref()).await?;
-        let last_record = store.get(LAST_RECORD).await?.map(|bytes| decode::<Seen>(&bytes)).transpose()?;
+        let mut stored = store.get_many(&[NEXT_OFFSET.to_vec(), LAST_RECORD.to_vec()]).await?.into_iter();
+        let stored_offset = stored.next().flatten().map(|bytes| decode::<i64>(&bytes)).transpose()?;
+        let last_record = stored.next().flatten().map(|bytes| decode::<Seen>(&bytes)).transpose()?;
         let outbox = Outbox::restore(store.as_ref()).await?;
         let machine = role.open(&source, partitions, Arc::clone(&store)).await?;
         Ok(Self { source, store, machine, outbox, next_offset: stored_offset, stored_offset, last_record })
