@@ -126,7 +126,7 @@ golden: ## Computes the expected results of the tests anew with NumPy, SciPy, sc
 agreement: ## How far each statistic is from SciPy's, scikit-learn's, NannyML's and Fairlearn's: cases and the largest difference
 	@tests/setup.sh build
 	@cargo test --locked --test it golden:: -- --nocapture --test-threads 1 | awk -F '\t' ' \
-		$$1 ~ /agreement$$/ { name = $$2 " " $$3; cases[name]++; if ($$4 + 0 > most[name] + 0) most[name] = $$4 } \
+		$$1 ~ /agreement$$/ { sub(/^(at |[{]).*/, "", $$3); name = $$2 " " $$3; cases[name]++; if ($$4 + 0 > most[name] + 0) most[name] = $$4 } \
 		END { for (name in cases) printf "%9.1e in %6d cases  %s\n", most[name], cases[name], name }' | sort -k 5
 
 .PHONY: kafka-start kafka-stop
