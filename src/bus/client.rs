@@ -39,7 +39,7 @@ const REFUSED: [(&str, &str); 15] = [
     ("transactional.id", "outputs are idempotent and need no transaction"),
     ("acks", "a record counts as published when all replicas have it"),
     ("request.required.acks", "a record counts as published when all replicas have it"),
-    ("message.timeout.ms", "records wait as long as the broker is away"),
+    ("message.timeout.ms", "what is not acknowledged in time is published again from the state"),
     ("delivery.timeout.ms", "records wait as long as the broker is away"),
 ];
 

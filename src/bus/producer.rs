@@ -32,7 +32,12 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("allow.auto.create.topics", "false"),
 ];
 
-const REQUIRED: [(&str, &str); 3] = [("enable.idempotence", "true"), ("acks", "all"), ("message.timeout.ms", "0")];
+const REQUIRED: [(&str, &str); 3] =
+    [("enable.idempotence", "true"), ("acks", "all"), ("message.timeout.ms", DELIVERED_WITHIN_MS)];
+
+/// Nothing stays on its way for longer, so that a process that was suspended cannot say today what was true yesterday:
+/// what a role publishes is in its outbox, and is published again if it is still its to say.
+const DELIVERED_WITHIN_MS: &str = "300000";
 
 /// Publishes records in order. One producer serves the whole process.
 pub struct Producer {
@@ -73,8 +78,8 @@ impl Producer {
         Ok(Self { config, link, client })
     }
 
-    /// Publishes in order and returns when the broker has acknowledged every record; waits as long as the broker is
-    /// away. Dropping the future does not take back what has been handed over.
+    /// Publishes in order and returns when the broker has acknowledged every record; waits while the broker is away, but
+    /// for no longer than a few minutes. Dropping the future does not take back what has been handed over.
     pub async fn publish(&self, mut records: Vec<Outgoing>) -> Result<(), BusError> {
         if records.is_empty() {
             return Ok(());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::good_windows::GoodWindows;
 use super::trace::{Standing, Trace};
 use crate::bus::Outgoing;
 use crate::clock::Timestamp;
@@ -28,12 +29,30 @@ pub(super) struct Alerts {
 struct AlertRecord {
     alert: Option<Alert>,
     traces: BTreeMap<String, Trace>,
+    #[serde(default)]
+    good_windows: GoodWindows,
     /// Of the alert that was last told of, in whichever episode: it never falls, so that a late repeat is known for one.
     #[serde(default)]
     revision: u32,
 }
 
 impl AlertRecord {
+    fn standing_at(&self, windows: u32, time: Timestamp) -> Standing {
+        self.traces.values().map(|trace| trace.standing_at(windows, time)).fold(Standing::Clear, worse)
+    }
+
+    /// Whether the last standing that was not unsettled was a bad one; none when that is beyond what is kept. It rests on the verdicts alone, so that alerts do not
+    /// depend on the order in which windows were judged.
+    fn held(&self, windows: u32) -> Option<bool> {
+        let ends: BTreeSet<Timestamp> = self.traces.values().flat_map(Trace::ends).collect();
+        let settled = ends.into_iter().rev().find_map(|end| match self.standing_at(windows, end) {
+            Standing::Bad { .. } => Some(true),
+            Standing::Clear => Some(false),
+            Standing::Unsettled { .. } => None,
+        });
+        settled.or_else(|| self.traces.values().all(Trace::is_whole).then_some(false))
+    }
+
     fn next_revision(&mut self) -> u32 {
         let known = self.alert.as_ref().map_or(0, |alert| alert.revision);
         self.revision = self.revision.max(known) + 1;
@@ -128,12 +147,15 @@ impl Alerts {
         self.changed.insert(fingerprint.clone());
         let record = self.records.entry(fingerprint.clone()).or_default();
         let is_bad_now = verdicts.iter().any(|(_, bad)| *bad == Some(true));
-        for (part, bad) in verdicts {
-            // A part that was never bad needs no trace until it is.
-            if bad == Some(true) || record.traces.contains_key(&part) {
-                record.traces.entry(part).or_default().note(report.window_size, report.window_start, bad);
-            }
+        let (size, start) = (report.window_size, report.window_start);
+        // A part that was never bad needs no trace until it is.
+        let (traced, untraced): (Vec<_>, Vec<_>) =
+            verdicts.into_iter().partition(|(part, bad)| *bad == Some(true) || record.traces.contains_key(part));
+        for (part, bad) in traced {
+            let begun = || record.good_windows.trace_of(&part);
+            record.traces.entry(part.clone()).or_insert_with(begun).note(size, start, bad);
         }
+        record.good_windows.note(size, start, &untraced);
         let mut raised = Raised { fingerprint, standing: Standing::Clear, is_bad_now, parts: Vec::new() };
         for (part, trace) in &record.traces {
             let standing = trace.standing(cause.windows);
@@ -147,8 +169,7 @@ impl Alerts {
 
     /// How the cause's only part stands when `windows` bad windows are asked for.
     pub(super) fn standing(&self, fingerprint: &Fingerprint, windows: u32) -> Standing {
-        let traces = self.records.get(fingerprint).into_iter().flat_map(|record| record.traces.values());
-        traces.map(|trace| trace.standing(windows)).fold(Standing::Clear, worse)
+        self.records.get(fingerprint).map_or(Standing::Clear, |record| record.standing_at(windows, Timestamp::MAX))
     }
 
     /// Moves the alert to where its standing puts it. Evidence and summary are those of the report that moved it, and
@@ -167,9 +188,23 @@ impl Alerts {
         }
         let last = record.alert.as_ref().map_or(0, |alert| alert.revision);
         record.revision = record.revision.max(last);
-        let open = record.alert.take().filter(|_| is_open);
+        let mut open = record.alert.take().filter(|_| is_open);
+        let held = match raised.standing {
+            Standing::Unsettled { .. } => record.held(cause.windows),
+            _ => None,
+        };
+        if let Some(refuted) = open.take_if(|alert| alert.state == AlertState::Firing && held == Some(false)) {
+            let alert = Alert {
+                state: AlertState::Resolved,
+                resolved_at: Some(report.window_end),
+                revision: record.next_revision(),
+                ..refuted
+            };
+            self.outgoing.push(record_of(&self.topic, &alert)?);
+        }
         let (state, since) = match (&open, raised.standing) {
             (_, Standing::Bad { since }) => (AlertState::Firing, since),
+            (_, Standing::Unsettled { since }) if held == Some(true) => (AlertState::Firing, since),
             (Some(alert), Standing::Unsettled { .. }) => (alert.state, alert.started_at),
             (None, Standing::Unsettled { since }) => (AlertState::Pending, since),
             (Some(alert), Standing::Clear) if alert.state == AlertState::Pending => {
@@ -313,25 +348,4 @@ pub(super) fn window_evidence(report: &WindowReport) -> serde_json::Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn revisions_never_start_over() {
-        let mut record = AlertRecord::default();
-        assert_eq!([record.next_revision(), record.next_revision()], [1, 2]);
-        // What was pending has come to nothing; the next episode is still newer than all before it.
-        record.alert = None;
-        assert_eq!(record.next_revision(), 3);
-    }
-
-    #[test]
-    fn state_of_an_earlier_build_goes_on_after_its_alert() {
-        let state = r#"{"traces": {}, "alert": {"fingerprint": "f", "kind": "drift", "subject": "", "model": "m",
-            "version": "1", "variant": "default", "segment": null, "severity": "warning", "state": "resolved",
-            "started_at": "2024-03-10T00:00:00Z", "fired_at": null, "resolved_at": null, "revision": 7, "summary": "",
-            "evidence": {}}}"#;
-        let mut record: AlertRecord = serde_json::from_str(state).unwrap();
-        assert_eq!(record.next_revision(), 8);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ mod audit;
 mod change;
 pub mod checks;
 mod fairness;
+mod good_windows;
 mod judge;
 mod machine;
 mod panes;
@@ -51,6 +52,10 @@ impl Role for EvaluateRole {
 
     fn topics(&self) -> Vec<String> {
         vec![self.topics.panes.clone()]
+    }
+
+    fn latest_by_key(&self) -> Vec<String> {
+        vec![self.topics.windows.clone(), self.topics.alerts.clone()]
     }
 
     async fn open(

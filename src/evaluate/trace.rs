@@ -27,11 +27,17 @@ struct Verdicts {
     unjudged: BTreeSet<Timestamp>,
 }
 
+/// The verdicts on the windows of one size that start no later than `last`.
+struct Known<'a> {
+    verdicts: &'a Verdicts,
+    last: Timestamp,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// The last windows of every size are good.
     Clear,
-    /// Neither bad for long enough nor good for long enough: whatever held before still holds.
+    /// Neither bad for long enough nor good for long enough: what held before, in event time, still holds.
     Unsettled { since: Timestamp },
     /// Bad for long enough in some size, since the start of that window.
     Bad { since: Timestamp },
@@ -44,20 +50,25 @@ impl Trace {
     }
 
     pub(super) fn standing(&self, windows: u32) -> Standing {
+        self.standing_at(windows, Timestamp::MAX)
+    }
+
+    /// How it stood when the windows that end after `time` had not been.
+    pub(super) fn standing_at(&self, windows: u32, time: Timestamp) -> Standing {
         let mut unsettled: Option<Timestamp> = None;
         let mut bad: Option<Timestamp> = None;
         for (size, verdicts) in &self.by_size {
-            if self.has_passed_unseen(*size, verdicts) {
+            let known = verdicts.known(*size, time);
+            if self.has_passed_unseen(*size, &known, time) {
                 continue;
             }
-            let streak: Vec<Timestamp> =
-                verdicts.judged.iter().rev().take_while(|(_, bad)| **bad).map(|(start, _)| *start).collect();
+            let streak: Vec<Timestamp> = known.newest().take_while(|(_, bad)| *bad).map(|(start, _)| start).collect();
             if let Some(since) = streak.last().copied().filter(|_| streak.len() >= windows.max(1) as usize) {
                 bad = Some(bad.map_or(since, |known| known.min(since)));
                 continue;
             }
-            let lately = verdicts.judged.iter().rev().take(RECOVERY);
-            if let Some(since) = lately.filter(|(_, bad)| **bad).map(|(start, _)| *start).min() {
+            let lately = known.newest().take(RECOVERY);
+            if let Some(since) = lately.filter(|(_, bad)| *bad).map(|(start, _)| start).min() {
                 unsettled = Some(unsettled.map_or(since, |known| known.min(since)));
             }
         }
@@ -71,10 +82,20 @@ impl Trace {
     /// Whether this size can no longer be judged, as when traffic falls, while another one has found everything good
     /// since. A size that is still judged clears by its own windows only, or two sizes would contradict each other for
     /// as long as the longer one takes.
-    fn has_passed_unseen(&self, size: WindowSize, verdicts: &Verdicts) -> bool {
-        let Some(last_bad) = verdicts.last_bad() else { return false };
+    fn has_passed_unseen(&self, size: WindowSize, known: &Known<'_>, time: Timestamp) -> bool {
+        let Some(last_bad) = known.last_bad() else { return false };
         let over = last_bad.plus(size.length);
-        verdicts.is_blind() && self.by_size.values().any(|other| other.has_recovered_since(over))
+        known.is_blind() && self.by_size.iter().any(|(size, other)| other.known(*size, time).has_recovered_since(over))
+    }
+
+    /// Whether no verdict has been dropped for newer ones.
+    pub(super) fn is_whole(&self) -> bool {
+        self.by_size.values().all(|verdicts| verdicts.judged.len() < KEPT)
+    }
+
+    /// When the judged windows end.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.by_size.iter().flat_map(|(size, verdicts)| verdicts.judged.keys().map(|start| start.plus(size.length)))
     }
 }
 
@@ -98,20 +119,31 @@ impl Verdicts {
         }
     }
 
+    fn known(&self, size: WindowSize, time: Timestamp) -> Known<'_> {
+        Known { verdicts: self, last: time.minus(size.length) }
+    }
+}
+
+impl Known<'_> {
+    /// Judged windows and whether they are bad, the newest in front.
+    fn newest(&self) -> impl Iterator<Item = (Timestamp, bool)> {
+        self.verdicts.judged.range(..=self.last).rev().map(|(start, bad)| (*start, *bad))
+    }
+
     fn last_bad(&self) -> Option<Timestamp> {
-        self.judged.iter().rev().find(|(_, bad)| **bad).map(|(start, _)| *start)
+        self.newest().find(|(_, bad)| *bad).map(|(start, _)| start)
     }
 
     /// Whether the newest windows could not be judged.
     fn is_blind(&self) -> bool {
-        let Some((last_judged, _)) = self.judged.last_key_value() else { return true };
-        self.unjudged.range(last_judged..).count() >= RECOVERY
+        let Some((last_judged, _)) = self.newest().next() else { return true };
+        self.verdicts.unjudged.range(last_judged..=self.last).count() >= RECOVERY
     }
 
     /// Whether the newest judged windows are good and began at `since` or later.
     fn has_recovered_since(&self, since: Timestamp) -> bool {
-        let newest = self.judged.iter().rev().take(RECOVERY);
-        newest.filter(|(start, bad)| !**bad && **start >= since).count() == RECOVERY
+        let newest = self.newest().take(RECOVERY);
+        newest.filter(|(start, bad)| !*bad && *start >= since).count() == RECOVERY
     }
 }
 

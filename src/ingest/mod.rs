@@ -51,6 +51,10 @@ impl Role for IngestRole {
         self.topics.predictions.iter().chain(&self.topics.outcomes).cloned().collect()
     }
 
+    fn latest_by_key(&self) -> Vec<String> {
+        vec![self.topics.panes.clone(), self.topics.accounting.clone()]
+    }
+
     async fn open(
         &self,
         source: &SourcePartition,

@@ -48,6 +48,10 @@ impl Role for JoinRole {
         vec![self.topics.joins.clone()]
     }
 
+    fn latest_by_key(&self) -> Vec<String> {
+        vec![self.topics.panes.clone()]
+    }
+
     async fn open(
         &self,
         source: &SourcePartition,

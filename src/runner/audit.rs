@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::partition::{LAST_RECORD, NEXT_OFFSET, OUTBOX};
+use super::outbox::OUTBOX;
+use super::partition::{LAST_RECORD, NEXT_OFFSET};
 use crate::bus::{Outgoing, Seen};
 use crate::profile::decode;
 use crate::state::{StateError, StateReader};

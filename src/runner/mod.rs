@@ -6,6 +6,7 @@
 //! lets the next checkpoint drop it. A crash at any point repeats publications, never counts.
 
 mod audit;
+mod outbox;
 mod panes;
 mod partition;
 mod ports;
@@ -27,8 +28,9 @@ use crate::profile::DecodeError;
 use crate::state::{StateError, Store, Write};
 
 pub use audit::{Audit, Findings, audit, readable, readable_json, unknown_row};
+pub use outbox::Outbox;
 pub use panes::{PaneTable, PaneTopic};
-pub use partition::{OpenPartition, Outbox, next_offset, stored_offset};
+pub use partition::{OpenPartition, next_offset, stored_offset};
 pub use ports::{Member, Publisher, Stores};
 pub use references::References;
 pub use run::{RunnerSettings, run};
@@ -41,6 +43,11 @@ pub trait Role: Send + Sync {
     fn name(&self) -> &'static str;
 
     fn topics(&self) -> Vec<String>;
+
+    /// Topics that it writes where the newest record of a key takes the place of those before it.
+    fn latest_by_key(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Builds the machine of `source` from what its store holds; the topic has `partitions` partitions.
     async fn open(

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use super::outbox::Outbox;
 use super::{Checkpoint, Machine, Role, RoleError};
 use crate::bus::{Outgoing, Position, Records, Seen};
 use crate::clock::Timestamp;
 use crate::event::SourcePartition;
 use crate::profile::{decode, encode};
-use crate::state::{Store, Write, prefix_end};
+use crate::state::{Store, Write};
 
 pub(super) const NEXT_OFFSET: &[u8] = b"meta/next_offset";
 pub(super) const LAST_RECORD: &[u8] = b"meta/last_record";
-pub(super) const OUTBOX: &[u8] = b"outbox/";
 
 /// A partition that this process owns.
 pub struct OpenPartition {
@@ -25,15 +25,6 @@ pub struct OpenPartition {
     stored_offset: Option<i64>,
     /// The last record that was applied.
     last_record: Option<Seen>,
-}
-
-/// Records that are in the store and may not have been acknowledged yet.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    next: u64,
-    /// Keys to drop with the next write, because their records are acknowledged.
-    acknowledged: Vec<Vec<u8>>,
-    waiting: Vec<(Vec<u8>, Outgoing)>,
 }
 
 impl std::fmt::Debug for OpenPartition {
@@ -62,11 +53,12 @@ impl OpenPartition {
         source: SourcePartition,
         partitions: i32,
         store: Arc<dyn Store>,
+        now: Timestamp,
     ) -> Result<Self, RoleError> {
         let mut stored = store.get_many(&[NEXT_OFFSET.to_vec(), LAST_RECORD.to_vec()]).await?.into_iter();
         let stored_offset = stored.next().flatten().map(|bytes| decode::<i64>(&bytes)).transpose()?;
         let last_record = stored.next().flatten().map(|bytes| decode::<Seen>(&bytes)).transpose()?;
-        let outbox = Outbox::restore(store.as_ref()).await?;
+        let outbox = Outbox::restore(store.as_ref(), role.latest_by_key(), now).await?;
         let machine = role.open(&source, partitions, Arc::clone(&store)).await?;
         Ok(Self { source, store, machine, outbox, next_offset: stored_offset, stored_offset, last_record })
     }
@@ -125,17 +117,19 @@ impl OpenPartition {
     pub async fn checkpoint(&mut self, now: Timestamp) -> Result<Vec<Outgoing>, RoleError> {
         let Checkpoint { mut writes, outgoing } = self.machine.checkpoint(now).await?;
         let moved = self.next_offset != self.stored_offset;
+        self.outbox.repeat_if_due(self.store.as_ref(), now).await?;
         if writes.is_empty() && outgoing.is_empty() && !moved && self.outbox.is_clean() {
             return Ok(Vec::new());
         }
-        writes.append(&mut self.outbox.take_deletions());
         writes.append(&mut self.outbox.push(outgoing)?);
+        writes.append(&mut self.outbox.take_deletions());
         if let Some(offset) = self.next_offset.filter(|_| moved) {
             writes.push(Write::put(NEXT_OFFSET, encode(&offset)?));
             if let Some(record) = &self.last_record {
                 writes.push(Write::put(LAST_RECORD, encode(record)?));
             }
         }
+        // Also when there is nothing to write: only the owner may publish.
         self.store.write(writes).await?;
         self.stored_offset = self.next_offset;
         Ok(self.outbox.waiting())
@@ -148,45 +142,5 @@ impl OpenPartition {
 
     pub async fn close(self) -> Result<(), RoleError> {
         Ok(self.store.close().await?)
-    }
-}
-
-impl Outbox {
-    async fn restore(store: &dyn Store) -> Result<Self, RoleError> {
-        let mut outbox = Self::default();
-        for (key, value) in store.scan(OUTBOX, &prefix_end(OUTBOX)).await? {
-            let sequence = key.get(OUTBOX.len()..).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
-            outbox.next = outbox.next.max(sequence.map_or(0, |bytes| u64::from_be_bytes(bytes) + 1));
-            outbox.waiting.push((key.to_vec(), decode(&value)?));
-        }
-        Ok(outbox)
-    }
-
-    fn push(&mut self, outgoing: Vec<Outgoing>) -> Result<Vec<Write>, RoleError> {
-        let mut writes = Vec::with_capacity(outgoing.len());
-        for record in outgoing {
-            let key = [OUTBOX, &self.next.to_be_bytes()].concat();
-            self.next += 1;
-            writes.push(Write::put(key.clone(), encode(&record)?));
-            self.waiting.push((key, record));
-        }
-        Ok(writes)
-    }
-
-    fn waiting(&self) -> Vec<Outgoing> {
-        self.waiting.iter().map(|(_, record)| record.clone()).collect()
-    }
-
-    fn acknowledge(&mut self) {
-        self.acknowledged.extend(self.waiting.drain(..).map(|(key, _)| key));
-    }
-
-    fn take_deletions(&mut self) -> Vec<Write> {
-        std::mem::take(&mut self.acknowledged).into_iter().map(Write::delete).collect()
-    }
-
-    /// Nothing to publish; acknowledged records may wait to be dropped with the next write that has a reason.
-    fn is_clean(&self) -> bool {
-        self.waiting.is_empty()
     }
 }

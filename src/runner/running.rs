@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
+use super::outbox::HANDED_OVER_WITHIN;
 use super::{Member, OpenPartition, Role, RoleError, RunnerSettings};
 use crate::bus::{BusError, Outgoing, Polled, Records};
 use crate::clock::{Span, Timestamp};
@@ -34,6 +35,11 @@ pub enum RunError {
     Bus(#[from] BusError),
     #[error(transparent)]
     Role(#[from] RoleError),
+    #[error(
+        "this process stood still between its checkpoint and its publication, and may not be the owner any more: \
+         joining the group anew"
+    )]
+    Outdated,
     #[error("{0} is assigned to this process, but another one took its state over: joining the group anew")]
     Unsettled(SourcePartition),
 }
@@ -163,7 +169,7 @@ impl<'a> Running<'a> {
 
     async fn open_one(&self, source: &SourcePartition, partitions: i32) -> Result<OpenPartition, RoleError> {
         let store = self.settings.state.open(self.role.name(), source).await?;
-        OpenPartition::open(self.role, source.clone(), partitions, store).await
+        OpenPartition::open(self.role, source.clone(), partitions, store, self.settings.clock.now()).await
     }
 
     /// Makes every partition durable, publishes their outboxes, then tells the group how far this got.
@@ -176,6 +182,9 @@ impl<'a> Running<'a> {
         }
         let outgoing = self.write(now).await?;
         if !outgoing.is_empty() {
+            if self.settings.clock.now().since(now) > HANDED_OVER_WITHIN {
+                return Err(RunError::Outdated);
+            }
             self.settings.producer.publish(outgoing).await?;
         }
         let mut committed = Vec::new();

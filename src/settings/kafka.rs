@@ -27,7 +27,7 @@ const CONTROLLED: [(&str, &str); 16] = [
     ("transactional.id", "outputs need no transaction"),
     ("acks", "it is always all"),
     ("request.required.acks", "it is always all"),
-    ("message.timeout.ms", "records wait as long as the broker is away"),
+    ("message.timeout.ms", "what is not acknowledged in time is published again from the state"),
     ("delivery.timeout.ms", "records wait as long as the broker is away"),
 ];
 

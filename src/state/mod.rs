@@ -49,7 +49,7 @@ pub trait Store: Send + Sync {
     /// Rows with `from <= key < to` in key order.
     async fn scan(&self, from: &[u8], to: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StateError>;
 
-    /// All or nothing, and durable when it returns.
+    /// All or nothing, and durable when it returns; an empty write tells whether the store is still ours.
     async fn write(&self, writes: Vec<Write>) -> Result<(), StateError>;
 
     /// Flushes and releases the store; further calls fail.

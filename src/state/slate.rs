@@ -181,9 +181,6 @@ impl Store for SlateStore {
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
-        if writes.is_empty() {
-            return Ok(());
-        }
         let batch = self.batch(writes)?;
         let write = async {
             let written = self.db.write(batch).await?;

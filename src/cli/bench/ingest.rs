@@ -123,6 +123,10 @@ impl Role for Watched {
         self.role.topics()
     }
 
+    fn latest_by_key(&self) -> Vec<String> {
+        self.role.latest_by_key()
+    }
+
     async fn open(
         &self,
         source: &SourcePartition,

@@ -141,7 +141,7 @@ impl Bench {
         for partition in (0..).take(self.args.partitions as usize) {
             let source = SourcePartition { topic: self.role.topics.joins.clone(), partition };
             let store = self.state.partition("join", &source).await?;
-            opened.push(OpenPartition::open(&self.role, source, 1, store).await?);
+            opened.push(OpenPartition::open(&self.role, source, 1, store, SystemClock.now()).await?);
         }
         self.partitions = opened;
         Ok(())

@@ -91,7 +91,7 @@ fn accept(rows: &PredictionRows<'_>, row: usize) -> Accepted {
 /// The role's machine as it runs in the service, checkpoints and outbox included, on a store in memory.
 async fn whole_ingest(batches: &[Records], role: &IngestRole) -> anyhow::Result<()> {
     let source = SourcePartition { topic: role.topics.predictions[0].clone(), partition: 0 };
-    let mut partition = OpenPartition::open(role, source, 1, Arc::new(MemoryStore::new())).await?;
+    let mut partition = OpenPartition::open(role, source, 1, Arc::new(MemoryStore::new()), SystemClock.now()).await?;
     for batches in batches.chunks(CHECKPOINT_EVERY) {
         for records in batches {
             partition.apply(records, SystemClock.now()).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::bus::{Outgoing, Records, Topics};
+use crate::clock::Timestamp;
 use crate::event::{SourcePartition, from_json, to_json};
 use crate::runner::OpenPartition;
 use crate::state::{MemoryStore, Store, prefix_end};
@@ -21,7 +22,9 @@ fn source() -> SourcePartition {
 }
 
 async fn open(store: &MemoryStore) -> OpenPartition {
-    OpenPartition::open(&RegistryRole::new(&topics()), source(), 1, Arc::new(store.clone())).await.unwrap()
+    OpenPartition::open(&RegistryRole::new(&topics()), source(), 1, Arc::new(store.clone()), Timestamp::default())
+        .await
+        .unwrap()
 }
 
 fn records(first: i64, commands: &[Command]) -> Records {

@@ -7,6 +7,7 @@ mod detections;
 mod fairness;
 mod multivariate;
 pub mod stream;
+mod suspended;
 mod theater;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The whole pipeline in one thread: real machines and runner partitions on a bus and stores in memory, so that a
 //! test can stop it between any two steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plimsoll::bus::{Outgoing, Records};
@@ -14,6 +14,8 @@ pub struct Theater {
     roles: Vec<Arc<dyn Role>>,
     partitions: BTreeMap<String, i32>,
     log: BTreeMap<SourcePartition, Vec<Outgoing>>,
+    /// Offsets that compaction has taken away.
+    removed: BTreeSet<(SourcePartition, usize)>,
     slots: BTreeMap<(usize, SourcePartition), Slot>,
     pub now: Timestamp,
 }
@@ -41,7 +43,8 @@ impl Theater {
     pub async fn new(roles: Vec<Arc<dyn Role>>, partitions: &[(&str, i32)], now: Timestamp) -> Self {
         let partitions: BTreeMap<String, i32> =
             partitions.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect();
-        let mut theater = Self { roles, partitions, log: BTreeMap::new(), slots: BTreeMap::new(), now };
+        let mut theater =
+            Self { roles, partitions, log: BTreeMap::new(), removed: BTreeSet::new(), slots: BTreeMap::new(), now };
         for role in 0..theater.roles.len() {
             for topic in theater.roles[role].topics() {
                 for partition in 0..theater.partitions[&topic] {
@@ -74,8 +77,9 @@ impl Theater {
         let from = usize::try_from(slot.open.next_offset().unwrap_or(0)).unwrap();
         let log = self.log.get(&place.1).map_or(&[][..], Vec::as_slice);
         let mut records = Records::default();
-        for (offset, record) in (0_i64..).zip(log).skip(from).take(max) {
-            records.push(offset, None, record.key.as_deref(), record.payload.as_deref());
+        let is_there = |(offset, _): &(usize, &Outgoing)| !self.removed.contains(&(place.1.clone(), *offset));
+        for (offset, record) in log.iter().enumerate().skip(from).filter(is_there).take(max) {
+            records.push(i64::try_from(offset).unwrap(), None, record.key.as_deref(), record.payload.as_deref());
         }
         slot.open.apply(&records, self.now).await.unwrap();
         records.len()
@@ -98,18 +102,34 @@ impl Theater {
                 return;
             }
         }
-        let store = self.slots[place].store.clone();
-        let open = self.open(place.0, &place.1, &store).await;
-        self.slots.get_mut(place).unwrap().open = open;
+        self.reopen(place).await;
+    }
+
+    /// A checkpoint of a process that is suspended before it publishes, until another one has taken over: what it will
+    /// say when it goes on.
+    pub async fn suspend(&mut self, place: &(usize, SourcePartition)) -> Vec<Outgoing> {
+        let words = self.slots.get_mut(place).unwrap().open.checkpoint(self.now).await.unwrap();
+        self.reopen(place).await;
+        words
+    }
+
+    /// Takes away the records of a topic that have a newer one of the same key.
+    pub fn compact(&mut self, topic: &str) {
+        for (source, log) in self.log.iter().filter(|(source, _)| source.topic == topic) {
+            let mut seen = BTreeSet::new();
+            for (offset, record) in log.iter().enumerate().rev() {
+                if !seen.insert(&record.key) {
+                    self.removed.insert((source.clone(), offset));
+                }
+            }
+        }
     }
 
     /// Ends the process between two checkpoints and starts it with other roles on the same stores.
     pub async fn restart(&mut self, roles: Vec<Arc<dyn Role>>) {
         self.roles = roles;
         for place in self.places() {
-            let store = self.slots[&place].store.clone();
-            let open = self.open(place.0, &place.1, &store).await;
-            self.slots.get_mut(&place).unwrap().open = open;
+            self.reopen(&place).await;
         }
     }
 
@@ -145,9 +165,15 @@ impl Theater {
         self.log.iter().filter(move |(source, _)| source.topic == topic).flat_map(|(_, records)| records)
     }
 
+    async fn reopen(&mut self, place: &(usize, SourcePartition)) {
+        let store = self.slots[place].store.clone();
+        let open = self.open(place.0, &place.1, &store).await;
+        self.slots.get_mut(place).unwrap().open = open;
+    }
+
     async fn open(&self, role: usize, source: &SourcePartition, store: &MemoryStore) -> OpenPartition {
         let partitions = self.partitions[&source.topic];
         let store = Arc::new(store.clone());
-        OpenPartition::open(self.roles[role].as_ref(), source.clone(), partitions, store).await.unwrap()
+        OpenPartition::open(self.roles[role].as_ref(), source.clone(), partitions, store, self.now).await.unwrap()
     }
 }

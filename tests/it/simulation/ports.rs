@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use plimsoll::bus::{BusError, Outgoing};
+use plimsoll::clock::{Clock, Span};
 use plimsoll::event::SourcePartition;
 use plimsoll::notify::{Mail, MailError, Mailer};
 use plimsoll::runner::{Publisher, Stores};
@@ -15,9 +16,11 @@ use super::faults::{Fault, Sabotage};
 use super::world::Shared;
 
 const OUTBOX: &[u8] = b"outbox/";
-/// An outbox holds what the last writes put there: one in a checkpoint under way, one before it whose publication was
-/// not acknowledged, one from opening.
+/// An outbox holds what was there at its opening and what the last writes put there: one in a checkpoint under way, one
+/// before it whose publication was not acknowledged, one whose rows leave with the next.
 const WRITES_IN_OUTBOX: usize = 3;
+/// As the real producer.
+const DELIVERED_WITHIN: Span = Span::from_mins(5);
 
 pub struct SimStores {
     pub world: Shared,
@@ -27,6 +30,8 @@ struct SimStore {
     world: Shared,
     inner: MemoryStore,
     name: String,
+    /// Outbox rows that were there at the opening: the newest of each of their keys stays for a while.
+    held: usize,
     /// Outbox rows that each of the last writes put.
     puts: Mutex<VecDeque<usize>>,
 }
@@ -48,7 +53,7 @@ impl Stores for SimStores {
         };
         self.world.pause(6).await;
         let held = inner.scan(OUTBOX, &prefix_end(OUTBOX)).await?.len();
-        Ok(Arc::new(SimStore { world: self.world.clone(), inner, name, puts: Mutex::new(VecDeque::from([held])) }))
+        Ok(Arc::new(SimStore { world: self.world.clone(), inner, name, held, puts: Mutex::default() }))
     }
 }
 
@@ -125,7 +130,7 @@ impl SimStore {
         if recent.len() > WRITES_IN_OUTBOX {
             recent.pop_front();
         }
-        let explained: usize = recent.iter().sum();
+        let explained = self.held + recent.iter().sum::<usize>();
         if rows > explained {
             let found = format!("the outbox of {} has {rows} rows, its last writes explain {explained}", self.name);
             self.world.lock().overflowing.get_or_insert(found);
@@ -147,8 +152,12 @@ pub struct SimPublisher {
 impl Publisher for SimPublisher {
     async fn publish(&self, records: Vec<Outgoing>) -> Result<(), BusError> {
         let topic = records.first().map(|record| record.topic.clone()).unwrap_or_default();
+        let started = self.world.clock.now();
         for record in records {
             self.world.broker().await;
+            if self.world.clock.now().since(started) > DELIVERED_WITHIN {
+                return Err(BusError::Produce { topic, reason: "timed out".to_owned() });
+            }
             if self.world.strikes(Fault::PublishFails).await {
                 return Err(BusError::Produce { topic, reason: "injected".to_owned() });
             }
