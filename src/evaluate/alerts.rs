@@ -194,12 +194,15 @@ impl Alerts {
             _ => None,
         };
         if let Some(refuted) = open.take_if(|alert| alert.state == AlertState::Firing && held == Some(false)) {
-            let alert = Alert {
+            let mut alert = Alert {
                 state: AlertState::Resolved,
                 resolved_at: Some(report.window_end),
                 revision: record.next_revision(),
                 ..refuted
             };
+            if let Some(evidence) = alert.evidence.as_object_mut() {
+                evidence.insert("refuted_by".to_owned(), window_evidence(report));
+            }
             self.outgoing.push(record_of(&self.topic, &alert)?);
         }
         let (state, since) = match (&open, raised.standing) {

@@ -85,6 +85,7 @@ fn an_alert_that_fires_for_a_window_that_was_not_bad_after_all_is_resolved_and_p
     }
     for record in alerts.outgoing {
         let alert: Alert = serde_json::from_slice(&record.payload.unwrap()).unwrap();
+        assert_eq!(alert.evidence["refuted_by"].is_object(), alert.state == AlertState::Resolved);
         states.push((alert.state.name(), alert.revision));
     }
     assert_eq!(states, [("pending", 1), ("firing", 2), ("resolved", 3), ("pending", 4)]);
