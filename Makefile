@@ -110,6 +110,8 @@ quiet: ## How often drift is found where there is none, and where there is, besi
 fmt: ## Formats the code
 	cargo fmt
 
+# NannyML would report each call to its makers.
+golden: export NML_DISABLE_USAGE_LOGGING := 1
 .PHONY: golden
 golden: ## Computes the expected results of the tests anew with NumPy, SciPy, scikit-learn, Fairlearn, NannyML, River and Evidently
 	@CI=true tests/setup.sh golden
