@@ -113,6 +113,7 @@ impl Bench {
             view: ViewHandle::default(),
             registry: decider.handle.clone(),
             artifacts: Artifacts::open(&ArtifactSettings { url, max_file: 2 << 20 }).unwrap(),
+            serving: ServingPart::Off("it is not served here".into()),
             sink: decider.clone(),
             sql: decider.clone(),
             telemetry: Telemetry::default(),
