@@ -1,7 +1,7 @@
 //! A loaded model: a few sessions that take turns.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ort::session::builder::GraphOptimizationLevel;
@@ -92,7 +92,7 @@ impl Model {
         inputs: Vec<(String, OrtInput)>,
         deadline: Instant,
     ) -> Result<Vec<Tensor>, OnnxError> {
-        let options = RunOptions::new().map_err(|error| failed(&error))?;
+        let options = Arc::new(RunOptions::new().map_err(|error| failed(&error))?);
         let outputs = watch::until(deadline, &options, || session.run_with_options(inputs, &*options));
         let outputs = match outputs {
             Ok(outputs) => outputs,
