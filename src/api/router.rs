@@ -14,7 +14,8 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{
-    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, serving, sql, tables,
+    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, serving, sql,
+    tables,
 };
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

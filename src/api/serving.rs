@@ -109,9 +109,7 @@ async fn index(State(state): State<ApiState>) -> Result<Json<Value>, V2Error> {
     let of_model = |(name, entry): (&String, &Entry)| {
         let ready = entry.versions.keys().map(|version| (*version, "READY", String::new()));
         let failed = entry.failures.iter().map(|(version, reason)| (*version, "UNAVAILABLE", reason.clone()));
-        let row = |(version, state, reason): (u32, &str, String)| {
-            json!({ "name": name, "version": version.to_string(), "state": state, "reason": reason })
-        };
+        let row = |(version, state, reason): (u32, &str, String)| json!({ "name": name, "version": version.to_string(), "state": state, "reason": reason });
         ready.chain(failed).map(row).collect::<Vec<_>>()
     };
     Ok(Json(table.models.iter().flat_map(of_model).collect::<Vec<_>>().into()))
@@ -195,7 +193,9 @@ fn json_length(headers: &HeaderMap) -> Result<Option<usize>, V2Error> {
     }
     let Some(length) = headers.get(JSON_LENGTH) else { return Ok(None) };
     let length = length.to_str().ok().and_then(|length| length.parse().ok());
-    length.map(Some).ok_or_else(|| V2Error::new(StatusCode::BAD_REQUEST, "inference-header-content-length is no length"))
+    length
+        .map(Some)
+        .ok_or_else(|| V2Error::new(StatusCode::BAD_REQUEST, "inference-header-content-length is no length"))
 }
 
 fn described(state: &ApiState, model: &str, version: Option<&str>) -> Result<Json<Value>, V2Error> {
@@ -303,7 +303,8 @@ mod tests {
     async fn errors_of_the_framework_get_the_protocols_shape_and_its_own_stay() {
         let own = V2Error::from(Refusal::Busy("full".into())).into_response();
         let own = in_its_shape(own).await;
-        assert_eq!((own.status(), own.headers().get(RETRY_AFTER).unwrap()), (StatusCode::TOO_MANY_REQUESTS, "1"));
+        let (status, after) = (own.status(), own.headers()[RETRY_AFTER].to_str().unwrap());
+        assert_eq!((status, after), (StatusCode::TOO_MANY_REQUESTS, "1"));
         let large = in_its_shape(StatusCode::PAYLOAD_TOO_LARGE.into_response()).await;
         assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
         let body = to_bytes(large.into_body(), 1_000).await.unwrap();

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::serving::{self, Prepared};
 use super::threads::Threads;
 use super::{App, AppError, Part, load_reference};
-use crate::api::{self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic};
+use crate::api::{
+    self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic,
+};
 use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topics};
 use crate::clock::Clock;

@@ -136,7 +136,9 @@ mod tests {
         let path = |text: &str| own(text).map(|path| path.to_string());
         assert_eq!(path("mlflow-artifacts:/0/a").as_deref(), Some("0/a"));
         assert_eq!(path("mlflow-artifacts://host:5000/0/a").as_deref(), Some("0/a"));
-        for foreign in ["s3://bucket/a", "mlflow-artifacts:/", "mlflow-artifacts:/a/../../etc", "file:///etc", "models:/m/1"] {
+        for foreign in
+            ["s3://bucket/a", "mlflow-artifacts:/", "mlflow-artifacts:/a/../../etc", "file:///etc", "models:/m/1"]
+        {
             assert_eq!(path(foreign), None, "{foreign}");
         }
     }

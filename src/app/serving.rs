@@ -17,9 +17,7 @@ use crate::clock::Clock;
 use crate::model::Model;
 use crate::onnx::{LIBRARY_VARIABLE, Library, OnnxError, Runtime};
 use crate::runner::Publisher;
-use crate::serve::{
-    AnswerPublisher, Catalogue, Deployment, Loader, ServeRole, Serving, ServingMetrics, answer_log,
-};
+use crate::serve::{AnswerPublisher, Catalogue, Deployment, Loader, ServeRole, Serving, ServingMetrics, answer_log};
 use crate::settings::Settings;
 use crate::telemetry::{Health, Telemetry};
 

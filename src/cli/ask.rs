@@ -2,8 +2,8 @@
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use reqwest::{RequestBuilder, Response};
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 
 /// Which service is asked.

@@ -308,7 +308,8 @@ mod tests {
         assert!(Graph::read(&message(7, &graph)).is_ok());
         let wide = |inner: &[u8], number: u8| {
             let length = u16::try_from(inner.len()).unwrap();
-            [&[number << 3 | 2, (length & 0x7f) as u8 | 0x80, (length >> 7) as u8], inner].concat()
+            [&[number << 3 | 2, (length & 0x7f).to_le_bytes()[0] | 0x80, (length >> 7).to_le_bytes()[0]], inner]
+                .concat()
         };
         let mut graph = Vec::new();
         for _ in 0..=DEEPEST + 1 {

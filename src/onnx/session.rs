@@ -42,8 +42,11 @@ impl Model {
         let Some(first) = sessions.first() else { return Err(OnnxError::Load("there is no session".to_owned())) };
         let width = graph.classes.as_ref().map(|classes| classes.0.len());
         let spec = |name: &str, kind: &ValueType, what: &'static str| {
-            spec(name, kind, width)
-                .ok_or_else(|| OnnxError::Unsupported { what, name: name.to_owned(), kind: kind.to_string() })
+            spec(name, kind, width).ok_or_else(|| OnnxError::Unsupported {
+                what,
+                name: name.to_owned(),
+                kind: kind.to_string(),
+            })
         };
         let inputs: Vec<TensorSpec> = first
             .inputs()

@@ -66,12 +66,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn answer_log(capacity: usize, topic: String, metrics: &ServingMetrics) -> (AnswerLog, AnswerPublisher) {
     let (sender, receiver) = unbounded_channel();
     let capacity = capacity.min(Semaphore::MAX_PERMITS);
-    let log = AnswerLog {
-        room: Arc::new(Semaphore::new(capacity)),
-        capacity,
-        waiting: sender,
-        metrics: metrics.clone(),
-    };
+    let log =
+        AnswerLog { room: Arc::new(Semaphore::new(capacity)), capacity, waiting: sender, metrics: metrics.clone() };
     (log, AnswerPublisher { waiting: receiver, topic, metrics: metrics.clone() })
 }
 
@@ -145,7 +141,7 @@ pub fn events(topic: &str, answered: &Answered) -> Vec<Outgoing> {
             Features::Rows(rows) => rows.get(row).cloned().unwrap_or_default(),
             Features::Tensors(tensors) => answered.served.layout().row(tensors, row),
         };
-        let event = event(identity.model.as_str(), identity.version, id, features, answer, answered);
+        let event = event(identity.model.as_str(), identity.version, id, &features, answer, answered);
         Outgoing {
             topic: topic.to_owned(),
             key: Some(id.clone().into_bytes()),
@@ -161,7 +157,7 @@ fn event(
     model: &str,
     version: u32,
     id: &str,
-    features: Map<String, Value>,
+    features: &Map<String, Value>,
     answer: &Result<Prediction, String>,
     answered: &Answered,
 ) -> Value {

@@ -39,7 +39,10 @@ impl Golden {
     pub fn read(json: &[u8]) -> Result<Self, GoldenError> {
         let golden: Self = serde_json::from_slice(json).map_err(|error| GoldenError::Malformed(error.to_string()))?;
         if golden.rows.len() > MOST {
-            return Err(GoldenError::Malformed(format!("it holds {} rows, at most {MOST} are read", golden.rows.len())));
+            return Err(GoldenError::Malformed(format!(
+                "it holds {} rows, at most {MOST} are read",
+                golden.rows.len()
+            )));
         }
         Ok(golden)
     }

@@ -219,11 +219,11 @@ impl Layout {
         for (input, tensor) in self.inputs.iter().zip(tensors).filter(|(input, _)| input.spec.datatype.is_float()) {
             let width = input.features.len();
             for (position, feature) in input.features.iter().enumerate().filter(|(_, feature)| feature.required) {
-                let is_missing = |row: &usize| {
-                    tensor.data.number(row * width + position).is_some_and(f64::is_nan)
-                };
+                let is_missing = |row: &usize| tensor.data.number(row * width + position).is_some_and(f64::is_nan);
                 if let Some(row) = (0..tensor.rows()).find(is_missing) {
-                    return Err(feature.wrong(format!("is NaN in row {row}, and the model was trained without gaps in it")));
+                    return Err(
+                        feature.wrong(format!("is NaN in row {row}, and the model was trained without gaps in it"))
+                    );
                 }
             }
         }
@@ -251,13 +251,15 @@ impl Feature {
         };
         match (value, self.datatype) {
             (Value::Null, _) if self.required => Err(self.wrong(format!("is null, the model wants {wanted}"))),
-            (Value::Null, _) | (Value::String(_), DataType::Bytes) | (Value::Bool(_), DataType::Bool) => Ok(()),
-            (Value::Number(_), DataType::Fp32 | DataType::Fp64) => Ok(()),
             // Flags are numbers to most models.
-            (Value::Bool(_), DataType::Fp32 | DataType::Fp64 | DataType::Int32 | DataType::Int64) => Ok(()),
+            (Value::Null, _) | (Value::String(_), DataType::Bytes) => Ok(()),
+            (Value::Bool(_), datatype) if datatype != DataType::Bytes => Ok(()),
+            (Value::Number(_), datatype) if datatype.is_float() => Ok(()),
             (Value::Number(number), DataType::Int32 | DataType::Int64 | DataType::Bool) => {
                 let number = number.as_f64().unwrap_or(f64::NAN);
-                self.whole(number).map(|_| ()).ok_or_else(|| self.wrong(format!("is {number}, the model wants {wanted}")))
+                self.whole(number)
+                    .map(|_| ())
+                    .ok_or_else(|| self.wrong(format!("is {number}, the model wants {wanted}")))
             }
             (other, _) => Err(self.wrong(format!("is {}, the model wants {wanted}", kind(other)))),
         }
@@ -267,7 +269,7 @@ impl Feature {
     #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
     fn whole(&self, number: f64) -> Option<i64> {
         let limit = match self.datatype {
-            DataType::Bool => return (number == 0.0 || number == 1.0).then_some(number as i64),
+            DataType::Bool => return [0.0, 1.0].contains(&number).then_some(number as i64),
             DataType::Int32 => 2_147_483_648.0,
             _ => 9_007_199_254_740_992.0,
         };

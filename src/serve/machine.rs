@@ -12,7 +12,7 @@ use super::answer_log::{Answered, Features, events};
 use super::catalogue::Catalogue;
 use super::metrics::ServingMetrics;
 use super::protocol::{InferAnswer, InferRequest};
-use super::rows::{self, RowAnswer, RowRequest};
+use super::rows::{self, RowAnswer};
 use super::served::{AnswerError, Served};
 use super::serving::{ids, millis};
 use super::settings::ServingSettings;
@@ -72,7 +72,8 @@ impl ServeMachine {
         let fallback = format!("{}-{}", self.source, record.offset);
         let refuse = |machine: &Self, id: Option<String>, model: Option<String>, error: String| {
             machine.metrics.count_request("", WAY, "refused", 1);
-            let answer = RowAnswer::failed(id.unwrap_or_else(|| fallback.clone()), model.unwrap_or_default(), None, error);
+            let answer =
+                RowAnswer::failed(id.unwrap_or_else(|| fallback.clone()), model.unwrap_or_default(), None, error);
             machine.response(key.clone(), &answer.id, serde_json::to_vec(&answer).unwrap_or_default())
         };
         let payload = record.payload.unwrap_or_default();
@@ -84,16 +85,19 @@ impl ServeMachine {
         let answer = match serde_json::from_slice::<Value>(payload) {
             Err(error) => refuse(self, None, None, format!("the request is no JSON: {error}")),
             Ok(json) => match rows::read_if_rows(json) {
-                Ok(Ok((mut rows, rows::Shape::One))) => match self.find(rows.pop().unwrap_or_default()) {
-                    Ok((served, row)) => {
-                        let identity = (served.identity.model.clone(), served.identity.version);
-                        let id = row.id.unwrap_or_else(|| fallback.clone());
-                        let waiting = Waiting { record: number, key, id, features: row.features };
-                        groups.entry(identity).or_insert_with(|| (served, Vec::new())).1.push(waiting);
-                        return;
+                Ok(Ok((mut rows, rows::Shape::One))) => {
+                    let row = rows.pop().unwrap_or_default();
+                    match self.served(row.model.as_deref(), row.version.as_deref()) {
+                        Ok(served) => {
+                            let identity = (served.identity.model.clone(), served.identity.version);
+                            let id = row.id.unwrap_or_else(|| fallback.clone());
+                            let waiting = Waiting { record: number, key, id, features: row.features };
+                            groups.entry(identity).or_insert_with(|| (served, Vec::new())).1.push(waiting);
+                            return;
+                        }
+                        Err(error) => refuse(self, row.id, row.model, error),
                     }
-                    Err((row, error)) => refuse(self, row.id, row.model, error),
-                },
+                }
                 Ok(Ok(_)) => refuse(self, None, None, "send one row in a record, or tensors of many".to_owned()),
                 Ok(Err(error)) => refuse(self, None, None, error),
                 Err(json) => match InferRequest::read(json, &[]) {
@@ -109,13 +113,6 @@ impl ServeMachine {
             },
         };
         answers.insert(number, answer);
-    }
-
-    fn find(&self, row: RowRequest) -> Result<(Arc<Served>, RowRequest), (RowRequest, String)> {
-        match self.served(row.model.as_deref(), row.version.as_deref()) {
-            Ok(served) => Ok((served, row)),
-            Err(error) => Err((row, error)),
-        }
     }
 
     fn served(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Served>, String> {
@@ -149,7 +146,7 @@ impl ServeMachine {
         };
         let (model, version) = (served.identity.model.clone(), served.identity.version.to_string());
         let body = outputs.map_err(|error| error.to_string()).and_then(|outputs| {
-            let answer = InferAnswer::new(&request, &model, version, outputs).map_err(|error| error.to_string())?;
+            let answer = InferAnswer::new(&request, &model, &version, &outputs).map_err(|error| error.to_string())?;
             Ok(answer.encode().body)
         })?;
         self.metrics.observe(&model, WAY, begun.elapsed());

@@ -165,9 +165,8 @@ fn class(
         return Ok(Prediction::Class { label: named.unwrap_or_default(), score: None, scores: None });
     };
     let tensor = &tensors[scores.output];
-    let shares: Vec<f64> = (0..scores.classes.len())
-        .map(|class| scores.share(tensor, row, class))
-        .collect::<Result<_, _>>()?;
+    let shares: Vec<f64> =
+        (0..scores.classes.len()).map(|class| scores.share(tensor, row, class)).collect::<Result<_, _>>()?;
     let likeliest = || {
         let first = shares.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
         scores.classes[first].clone()

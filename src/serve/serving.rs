@@ -157,7 +157,7 @@ impl Serving {
         };
         let encoded = outputs.map_err(Refusal::from).and_then(|outputs| {
             let identity = &served.identity;
-            Ok(InferAnswer::new(&request, &identity.model, identity.version.to_string(), outputs)?.encode())
+            Ok(InferAnswer::new(&request, &identity.model, &identity.version.to_string(), &outputs)?.encode())
         });
         // An output that the model does not have is the client's mistake, and no answer.
         if !matches!(encoded, Err(Refusal::Invalid(_))) {

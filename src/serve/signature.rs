@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn tensors_without_names_and_models_without_signature_have_no_columns() {
-        let tensor = "a: 1\nsignature:\n  inputs: '[{\"type\": \"tensor\", \"tensor-spec\": {\"dtype\": \"float32\"}}]'\n";
+        let tensor =
+            "a: 1\nsignature:\n  inputs: '[{\"type\": \"tensor\", \"tensor-spec\": {\"dtype\": \"float32\"}}]'\n";
         assert!(columns(tensor).is_empty());
         assert!(columns("a: 1\n").is_empty());
         assert!(columns("\nsignature:\nother:\n  inputs: '[{\"name\": \"a\"}]'\n").is_empty());

@@ -15,6 +15,9 @@ use crate::telemetry::Telemetry;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
+/// Key and payload of a request.
+type Sent<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 #[derive(Default)]
 struct Bus(Mutex<Vec<Outgoing>>);
 
@@ -39,7 +42,7 @@ async fn every_request_of_the_stream_has_one_answer_in_order_whatever_it_is() {
     let mut machine = machine();
     let mut records = Records::default();
     let long = format!("\"{}\"", "x".repeat(300));
-    let payloads: [(Option<&[u8]>, Option<&[u8]>); 8] = [
+    let payloads: [Sent<'_>; 8] = [
         (Some(b"k0"), Some(br#"{"id": "a", "model": "m", "features": {}}"#)),
         (None, Some(br#"{"id": "b", "features": {}}"#)),
         (None, Some(br#"{"model_name": "m", "inputs": [{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}"#)),
@@ -66,7 +69,8 @@ async fn every_request_of_the_stream_has_one_answer_in_order_whatever_it_is() {
         })
         .collect();
     let said: Vec<&str> = answers.iter().map(|(_, answer)| answer["error"].as_str().unwrap()).collect();
-    let words = ["not served", "names no model", "not served", "no JSON", "no JSON", "302 bytes", "one row", "no inference"];
+    let words =
+        ["not served", "names no model", "not served", "no JSON", "no JSON", "302 bytes", "one row", "no inference"];
     assert_eq!(said.len(), words.len());
     for (said, word) in said.iter().zip(words) {
         assert!(said.contains(word), "{said}: {word}");

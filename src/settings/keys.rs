@@ -147,7 +147,19 @@ mod tests {
     fn names_of_a_table_are_its_keys_and_inner_tables() {
         assert_eq!(
             names_in(""),
-            ["checkpoint", "checks", "data", "http", "ingest", "kafka", "model", "notify", "registry", "serving", "state"]
+            [
+                "checkpoint",
+                "checks",
+                "data",
+                "http",
+                "ingest",
+                "kafka",
+                "model",
+                "notify",
+                "registry",
+                "serving",
+                "state"
+            ]
         );
         assert_eq!(names_in("notify"), ["email"]);
         assert!(names_in("kafka").contains(&"properties"));

@@ -8,8 +8,8 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use super::Settings;
 use super::detectors;
-use super::serving;
 use super::redact::{HIDDEN, hide_userinfo, is_secret};
+use super::serving;
 use super::units::format_bytes;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};

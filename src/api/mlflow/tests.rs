@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::api::{
-    ApiParts, ApiState, EventSink, HttpSettings, RegistryHandle, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem,
-    ViewHandle, router, samples,
+    ApiParts, ApiState, EventSink, HttpSettings, RegistryHandle, ServingPart, SinkError, Sql, SqlAnswer, SqlFormat,
+    SqlProblem, ViewHandle, router, samples,
 };
 use crate::artifacts::{ArtifactSettings, Artifacts};
 use crate::bus::Outgoing;

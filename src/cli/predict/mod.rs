@@ -40,7 +40,7 @@ pub(super) struct PredictArgs {
     /// Where they go with their predictions: .parquet, .csv or .ndjson
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// The shared library of ONNX Runtime [default: ORT_DYLIB_PATH, then where the system finds it]
+    /// The shared library of ONNX Runtime [default: as the environment says, then where the system finds it]
     #[arg(long, value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
     /// Threads of the model
@@ -96,7 +96,7 @@ fn predict(served: &Served, input: &Path, output: &Path) -> anyhow::Result<()> {
         let answered = answer(served, &batch).with_context(|| format!("rows from {} on", rows + 1))?;
         let writer = match &mut writer {
             Some(writer) => writer,
-            None => writer.insert(Output::create(output, batch.schema(), &answered)?),
+            None => writer.insert(Output::create(output, &batch.schema(), &answered)?),
         };
         unanswered += writer.write(&batch, &answered)?;
         rows += batch.num_rows() as u64;

@@ -29,7 +29,7 @@ pub(super) struct Output {
 
 enum Writer {
     Parquet(Box<ArrowWriter<File>>),
-    Csv(csv::Writer<BufWriter<File>>),
+    Csv(Box<csv::Writer<BufWriter<File>>>),
     Ndjson(LineDelimitedWriter<BufWriter<File>>),
 }
 
@@ -39,7 +39,7 @@ const VALUE: &str = "prediction_value";
 
 impl Output {
     /// Which columns there are follows from the first answers.
-    pub(super) fn create(path: &Path, input: SchemaRef, answers: &Answers) -> anyhow::Result<Self> {
+    pub(super) fn create(path: &Path, input: &SchemaRef, answers: &Answers) -> anyhow::Result<Self> {
         let first = answers.iter().find_map(|answer| answer.as_ref().ok());
         let (is_regression, classes) = match first {
             Some(Prediction::Value { .. }) => (true, Vec::new()),
@@ -76,7 +76,7 @@ impl Output {
                 let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties));
                 Writer::Parquet(Box::new(writer.with_context(unwritable)?))
             }
-            "csv" => Writer::Csv(csv::Writer::new(BufWriter::new(file))),
+            "csv" => Writer::Csv(Box::new(csv::Writer::new(BufWriter::new(file)))),
             "ndjson" | "jsonl" => Writer::Ndjson(LineDelimitedWriter::new(BufWriter::new(file))),
             _ => {
                 let _ = std::fs::remove_file(&partial);
@@ -137,7 +137,6 @@ impl Output {
                 drop(writer.into_inner().into_inner().context("the output cannot be written")?);
             }
         }
-        std::fs::rename(&self.partial, &self.path)
-            .with_context(|| format!("{} cannot be written", self.path.display()))
+        std::fs::rename(&self.partial, &self.path).with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }

@@ -13,8 +13,8 @@ use crate::ingest::IngestAudit;
 use crate::join::JoinAudit;
 use crate::notify::NotifyAudit;
 use crate::registry::RegistryAudit;
-use crate::serve::ServeAudit;
 use crate::runner::{Audit, Findings, audit};
+use crate::serve::ServeAudit;
 use crate::settings::Settings;
 use crate::state::{StateError, StatePartition, StateRoot};
 

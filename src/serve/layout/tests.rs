@@ -20,7 +20,8 @@ fn mixed() -> Layout {
 }
 
 fn row(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+    let Value::Object(row) = value else { panic!("{value} is no row") };
+    row
 }
 
 fn names(layout: &Layout) -> String {
@@ -58,7 +59,9 @@ fn rows_become_tensors_and_tensors_rows_again() {
         row(json!({"amount": 0.1, "colour": "red", "count": 3})),
         row(json!({"colour": "blue", "count": -4, "amount": null})),
     ];
-    rows.iter().for_each(|row| layout.check(row).unwrap());
+    for row in &rows {
+        layout.check(row).unwrap();
+    }
     let tensors = layout.of_rows(&rows.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!(tensors[1].data, Data::Bytes(vec!["red".into(), "blue".into()]));
     assert_eq!((tensors[0].shape.clone(), tensors[2].data.clone()), (vec![2, 1], Data::Int64(vec![3, -4])));

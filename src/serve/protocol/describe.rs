@@ -9,9 +9,8 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// The model's metadata; `versions` are those that can be asked.
 #[must_use]
 pub fn metadata(model: &str, versions: &[String], inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Value {
-    let tensor = |spec: &TensorSpec| {
-        json!({ "name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape })
-    };
+    let tensor =
+        |spec: &TensorSpec| json!({ "name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape });
     json!({
         "name": model,
         "versions": versions,

@@ -52,6 +52,7 @@ struct Written {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names, reason = "the names are the protocol's")]
 struct Parameters {
     binary_data_size: Option<usize>,
     binary_data: Option<bool>,
@@ -128,7 +129,8 @@ fn tensor(input: WrittenInput, rest: &mut &[u8]) -> Result<Tensor, ProtocolError
         return Err(wrong(format!("has datatype '{datatype}'; served are {known}")));
     };
     let count = shape.iter().try_fold(1_usize, |count, dimension| count.checked_mul(*dimension));
-    let count = count.filter(|count| *count > 0).ok_or_else(|| wrong(format!("has shape {shape:?}, without elements")))?;
+    let count =
+        count.filter(|count| *count > 0).ok_or_else(|| wrong(format!("has shape {shape:?}, without elements")))?;
     let data = match (data, parameters.binary_data_size) {
         (None, Some(size)) => {
             let (own, behind) = rest.split_at_checked(size).ok_or_else(|| {
@@ -173,9 +175,8 @@ impl Flat {
             match element {
                 Value::Array(inner) => self.take(inner)?,
                 element => {
-                    self.push(element).ok_or_else(|| {
-                        format!("has an element {element}, which is no {}", self.0.datatype().name())
-                    })?;
+                    self.push(element)
+                        .ok_or_else(|| format!("has an element {element}, which is no {}", self.0.datatype().name()))?;
                 }
             }
         }
@@ -248,8 +249,13 @@ mod tests {
     fn wrong_requests_are_refused_by_the_name_of_the_input() {
         assert!(said(json!({}), b"").contains("missing field `inputs`"));
         assert!(said(input(&json!([1]), "FP16", &json!([1])), b"").contains("datatype 'FP16'; served are BOOL"));
-        assert_eq!(said(input(&json!([1]), "INT32", &json!([1.5])), b""), "input 'x' has an element 1.5, which is no INT32");
-        assert!(said(input(&json!([3]), "INT32", &json!([1])), b"").contains("has 1 elements, its shape [3] asks for 3"));
+        assert_eq!(
+            said(input(&json!([1]), "INT32", &json!([1.5])), b""),
+            "input 'x' has an element 1.5, which is no INT32"
+        );
+        assert!(
+            said(input(&json!([3]), "INT32", &json!([1])), b"").contains("has 1 elements, its shape [3] asks for 3")
+        );
         assert!(said(input(&json!([0]), "FP32", &json!([])), b"").contains("without elements"));
         assert!(said(input(&json!([u64::MAX, 3]), "FP32", &json!([])), b"").contains("without elements"));
         assert!(said(input(&json!([1]), "FP32", &json!("x")), b"").contains("has no data"));

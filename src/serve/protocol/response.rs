@@ -25,12 +25,7 @@ pub struct Encoded {
 
 impl InferAnswer {
     /// The outputs that the request wants.
-    pub fn new(
-        request: &InferRequest,
-        model: &str,
-        version: String,
-        outputs: Vec<Tensor>,
-    ) -> Result<Self, ProtocolError> {
+    pub fn new(request: &InferRequest, model: &str, version: &str, outputs: &[Tensor]) -> Result<Self, ProtocolError> {
         let all = || outputs.iter().map(|output| (output.clone(), request.binary_output)).collect();
         let chosen = |wanted: &WantedOutput| {
             let found = outputs.iter().find(|output| output.name == wanted.name).cloned();
@@ -44,7 +39,7 @@ impl InferAnswer {
         } else {
             request.outputs.iter().map(chosen).collect::<Result<_, ProtocolError>>()?
         };
-        Ok(Self { id: request.id.clone(), model: model.to_owned(), version, outputs })
+        Ok(Self { id: request.id.clone(), model: model.to_owned(), version: version.to_owned(), outputs })
     }
 
     #[must_use]
@@ -102,7 +97,7 @@ mod tests {
     }
 
     fn answer(request: &InferRequest) -> Encoded {
-        InferAnswer::new(request, "m", "3".to_owned(), outputs()).unwrap().encode()
+        InferAnswer::new(request, "m", "3", &outputs()).unwrap().encode()
     }
 
     #[test]
@@ -134,7 +129,7 @@ mod tests {
     fn an_output_that_is_not_the_models_is_refused_with_what_it_answers() {
         let wanted = vec![WantedOutput { name: "q".into(), binary: None }];
         let request = InferRequest { outputs: wanted, ..InferRequest::default() };
-        let error = InferAnswer::new(&request, "m", "3".to_owned(), outputs()).unwrap_err().to_string();
+        let error = InferAnswer::new(&request, "m", "3", &outputs()).unwrap_err().to_string();
         assert!(error.contains("'q'") && error.contains("label, p"), "{error}");
     }
 }

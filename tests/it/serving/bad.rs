@@ -49,7 +49,11 @@ fn bad_requests(service: &Service) {
     refused(&version, 404, "version '7'");
     refused(&infer(service, "linear", &tensor(json!([1, 2]), "FP32", json!([1, 2]))), 400, "has shape [1, 2]");
     refused(&infer(service, "linear", &tensor(json!([1, 6]), "FP32", json!([1]))), 400, "has 1 elements");
-    refused(&infer(service, "linear", &tensor(json!([1, 6]), "INT64", json!([1, 2, 3, 4, 5, 6]))), 400, "datatype INT64");
+    refused(
+        &infer(service, "linear", &tensor(json!([1, 6]), "INT64", json!([1, 2, 3, 4, 5, 6]))),
+        400,
+        "datatype INT64",
+    );
     let null = tensor(json!([1, 6]), "FP32", json!([1, 2, 3, null, 5, 6]));
     refused(&infer(service, "linear", &null), 400, "feature 'f3' is NaN in row 0");
     refused(&infer(service, "linear", &tensor(json!([101, 6]), "FP32", json!(vec![0; 606]))), 400, "101 rows");
@@ -83,7 +87,8 @@ fn without_the_library_all_else_works_and_serving_says_what_to_do() {
     eventually_true(WITHIN, "all other parts are ready", || {
         let Some(answer) = service.http().try_get("/readyz") else { return false };
         let parts = answer.json()["parts"].clone();
-        others.iter().all(|part| parts[part] == "ready") && parts["serve"].as_str().unwrap_or_default().contains("onnxruntime")
+        others.iter().all(|part| parts[part] == "ready")
+            && parts["serve"].as_str().unwrap_or_default().contains("onnxruntime")
     });
     let name = json!({"name": "m"}).to_string();
     assert_eq!(service.http().post("/api/2.0/mlflow/registered-models/create", JSON, name).status, 200);

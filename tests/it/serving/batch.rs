@@ -35,7 +35,10 @@ fn files_are_answered_as_scikit_learn_answers_them() {
     assert!(again.status.code() == Some(1) && said.contains("'prediction_label' already"), "{said}");
     let lacks = predict(&["--model", "m", "--input", &input, "--output", &csv]);
     let said = String::from_utf8_lossy(&lacks.stderr).into_owned();
-    assert!(lacks.status.code() == Some(1) && said.contains("lacks columns") && said.contains("amount, colour"), "{said}");
+    assert!(
+        lacks.status.code() == Some(1) && said.contains("lacks columns") && said.contains("amount, colour"),
+        "{said}"
+    );
     let missing = predict(&["--model", "nobody", "--input", &input, "--output", &csv]);
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(missing.status.code() == Some(1) && said.contains("nobody"), "{said}");

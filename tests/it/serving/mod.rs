@@ -93,7 +93,9 @@ fn plain_rows_are_answered_and_logged(service: &Service) {
 
     // The one with the wrong row is no answer.
     let counted = "SELECT sum(counted) AS n FROM accounting";
-    let of_m = |service: &Service| service.sql("SELECT sum(predictions) AS n, sum(errors) AS e FROM windows WHERE model = 'm'");
+    let of_m = |service: &Service| {
+        service.sql("SELECT sum(predictions) AS n, sum(errors) AS e FROM windows WHERE model = 'm'")
+    };
     // Windows close once later events have come.
     let rows = eventually(WITHIN, "the windows hold every answer of m", || {
         service.http().post("/v2/models/m/infer", JSON, row(&format!("late-{}", rand())));
