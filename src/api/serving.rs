@@ -65,8 +65,10 @@ pub(super) fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/v2/models/{model}/versions/{version}/ready", get(version_ready))
         .route("/v2/models/{model}/versions/{version}/config", get(config_of_version))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer_with_version));
-    let ServingPart::On(serving) = &state.parts.serving else { return router };
-    let (largest, deadline) = (serving.settings.max_request, serving.settings.deadline.as_std());
+    let (largest, deadline) = match &state.parts.serving {
+        ServingPart::On(serving) => (serving.settings.max_request, serving.settings.deadline.as_std()),
+        ServingPart::Off(_) => (state.parts.settings.max_body, Duration::ZERO),
+    };
     router
         .layer(RequestBodyLimitLayer::new(largest))
         .layer(from_fn_with_state(largest, large_body::refuse))

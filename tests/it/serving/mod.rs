@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::small;
-use crate::support::{Service, ServiceOptions, eventually, eventually_true, onnxruntime, pause, python_of};
+use crate::support::{
+    Brokers, KafkaBroker, Service, ServiceOptions, eventually, eventually_true, onnxruntime, pause, python_of,
+};
 
 const WITHIN: Duration = Duration::from_mins(1);
 const JSON: &str = "application/json";
@@ -25,11 +27,15 @@ fn models(folder: &Path) -> String {
 
 /// None where there is no ONNX Runtime. `set` are further settings.
 fn start(set: &[&str]) -> Option<(tempfile::TempDir, Service)> {
+    start_on(Brokers::Embedded, set)
+}
+
+fn start_on(brokers: Brokers<'_>, set: &[&str]) -> Option<(tempfile::TempDir, Service)> {
     let folder = tempfile::tempdir().unwrap();
     let models = models(folder.path());
     let library = format!("serving.onnxruntime={}", onnxruntime()?.display());
     let set: Vec<&str> = set.iter().copied().chain([library.as_str()]).collect();
-    let service = Service::start(&ServiceOptions { models: &models, set: &set, ..ServiceOptions::default() });
+    let service = Service::start(&ServiceOptions { brokers, models: &models, set: &set, ..ServiceOptions::default() });
     Some((folder, service))
 }
 
@@ -58,7 +64,8 @@ fn row(id: &str) -> String {
 
 #[test]
 fn real_clients_get_scikit_learns_answers_and_every_answer_is_counted() {
-    let Some((folder, mut service)) = start(&[]) else { return };
+    let Some(kafka) = KafkaBroker::shared() else { return };
+    let Some((folder, mut service)) = start_on(Brokers::Kafka(kafka), &[]) else { return };
     register(&service, folder.path());
     let topics = [service.topic("requests"), service.topic("responses")];
     let (bootstrap, files) = (service.bootstrap(), folder.path().display().to_string());
