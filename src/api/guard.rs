@@ -10,7 +10,7 @@ use super::credentials::{self, BASIC, BEARER};
 use super::{ApiState, Problem};
 
 /// Probes and scrapers come without a token.
-const OPEN: [&str; 4] = ["/livez", "/readyz", "/metrics", "/health"];
+const OPEN: [&str; 6] = ["/livez", "/readyz", "/metrics", "/health", "/v2/health/live", "/v2/health/ready"];
 
 /// Refuses requests without the configured token.
 pub(super) async fn require_token(State(state): State<ApiState>, request: Request, next: Next) -> Response {

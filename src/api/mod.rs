@@ -21,6 +21,7 @@ mod router;
 #[cfg(test)]
 mod samples;
 mod server;
+mod serving;
 mod settings;
 mod sql;
 mod state;
@@ -33,6 +34,7 @@ pub use problem::Problem;
 pub use registry::{Behind, RegistryHandle, SubmitError, follow_registry};
 pub use router::router;
 pub use server::{ApiError, bind, serve, serve_on};
+pub use serving::ServingPart;
 pub use settings::HttpSettings;
 pub use state::{ApiParts, ApiState, EventSink, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem};
 pub use view::{TailSource, View, ViewError, ViewHandle, ViewLimits, ViewTopic, follow};

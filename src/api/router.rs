@@ -14,7 +14,8 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{
-    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, sql, tables,
+    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, serving, sql,
+    tables,
 };
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +46,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn_with_state(state.parts.settings.max_body, large_body::refuse))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .merge(files(&state))
+        .merge(serving::routes(&state))
         .with_state(state.clone())
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state.clone(), guard::require_token))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::metrics::HttpMetrics;
-use super::{HttpSettings, RegistryHandle, ViewHandle};
+use super::{HttpSettings, RegistryHandle, ServingPart, ViewHandle};
 use crate::artifacts::Artifacts;
 use crate::bus::{Outgoing, Topics};
 use crate::clock::{Clock, Timestamp};
@@ -24,6 +24,7 @@ pub struct ApiParts {
     pub view: ViewHandle,
     pub registry: RegistryHandle,
     pub artifacts: Artifacts,
+    pub serving: ServingPart,
     pub sink: Arc<dyn EventSink>,
     pub sql: Arc<dyn Sql>,
     pub telemetry: Telemetry,

@@ -5,7 +5,9 @@
 //! last the embedded broker stop.
 
 mod build;
+mod deployments;
 mod reference;
+mod serving;
 mod settle;
 mod threads;
 
@@ -38,6 +40,7 @@ pub enum Part {
     Evaluate,
     Notify,
     Registry,
+    Serve,
     Api,
 }
 
@@ -58,6 +61,8 @@ pub struct App {
     followers: threads::Threads,
     server: Option<JoinHandle<Result<(), ApiError>>>,
     serving: CancellationToken,
+    /// If models are served.
+    answers: Option<serving::RunningServing>,
     broker: Option<EmbeddedBroker>,
     /// Keeps the name of this process from being taken by another.
     _instance: Option<Instance>,
@@ -107,7 +112,8 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 6] = [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Api];
+    pub const ALL: [Self; 7] =
+        [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Serve, Self::Api];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -117,6 +123,7 @@ impl Part {
             Self::Evaluate => "evaluate",
             Self::Notify => "notify",
             Self::Registry => "registry",
+            Self::Serve => "serve",
             Self::Api => "api",
         }
     }
@@ -140,6 +147,9 @@ impl std::fmt::Debug for App {
 impl App {
     /// Stops everything in order: roles after their last checkpoint, then the edges, then the embedded broker.
     pub async fn drain(self) -> Result<(), AppError> {
+        if let Some(answers) = &self.answers {
+            answers.leave();
+        }
         let drained = self.roles.stop().await;
         let followed = self.followers.stop().await;
         self.serving.cancel();
@@ -147,6 +157,9 @@ impl App {
             Some(server) => server.await.unwrap_or(Ok(())),
             None => Ok(()),
         };
+        if let Some(answers) = self.answers {
+            answers.finish().await;
+        }
         // Clients go before their broker, or they would report it lost.
         drop((self.producer, self.admin));
         if let Some(broker) = self.broker {

@@ -19,6 +19,8 @@ pub struct Topics {
     pub accounting: String,
     pub registry: String,
     pub registry_commands: String,
+    pub requests: String,
+    pub responses: String,
     pub deadletter: String,
 }
 
@@ -54,6 +56,8 @@ impl Topics {
             accounting: own("accounting"),
             registry: own("registry"),
             registry_commands: own("registry-commands"),
+            requests: own("requests"),
+            responses: own("responses"),
             deadletter: own("deadletter"),
         }
     }
@@ -74,6 +78,8 @@ impl Topics {
             Topic::new(&self.registry, 1).compacted().large(),
             // Every key is another one: compaction keeps them all, so that the registry can be decided anew from them.
             Topic::new(&self.registry_commands, 1).compacted().large(),
+            Topic::new(&self.requests, many).large(),
+            Topic::new(&self.responses, many).large(),
             Topic::new(&self.deadletter, many).large(),
         ];
         users.chain(own).collect()

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 
 /// Which service is asked.
@@ -24,21 +24,42 @@ struct Problem {
     title: String,
     detail: String,
     code: String,
+    /// Of MLflow's errors.
+    message: String,
 }
 
 /// Gets what stands at a path, whose parts are encoded as need be.
 pub(super) async fn get(service: &Service, path: &[&str]) -> anyhow::Result<String> {
+    answered(&service.url, request(service, path, &[])?).await
+}
+
+/// As [`get`], with a query, for what may be no text.
+pub(super) async fn get_bytes(service: &Service, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Vec<u8>> {
+    let response = response(&service.url, request(service, path, query)?).await?;
+    let bytes = response.bytes().await.with_context(|| format!("the answer of {} broke off", service.url))?;
+    Ok(bytes.to_vec())
+}
+
+fn request(service: &Service, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<RequestBuilder> {
     let mut url = url::Url::parse(&service.url).with_context(|| format!("{} is no address", service.url))?;
     url.path_segments_mut().map_err(|()| anyhow!("{} is no address", service.url))?.pop_if_empty().extend(path);
-    let mut request = reqwest::Client::new().get(url);
-    if let Some(token) = &service.token {
-        request = request.bearer_auth(token);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
     }
-    answered(&service.url, request).await
+    let request = reqwest::Client::new().get(url);
+    Ok(match &service.token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    })
 }
 
 /// The body of the answer; an error says what the service at `base` has against the request.
 pub(super) async fn answered(base: &str, request: RequestBuilder) -> anyhow::Result<String> {
+    let response = response(base, request).await?;
+    response.text().await.with_context(|| format!("the answer of {base} broke off"))
+}
+
+async fn response(base: &str, request: RequestBuilder) -> anyhow::Result<Response> {
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) if error.is_connect() => {
@@ -48,18 +69,19 @@ pub(super) async fn answered(base: &str, request: RequestBuilder) -> anyhow::Res
     };
     let status = response.status();
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = response.text().await.with_context(|| format!("the answer of {base} broke off"))?;
     if !status.is_success() {
+        let body = response.text().await.with_context(|| format!("the answer of {base} broke off"))?;
         bail!(refusal(status.as_u16(), content_type.as_deref(), &body));
     }
-    Ok(body)
+    Ok(response)
 }
 
 /// What went wrong, from a problem document if there is one.
 fn refusal(status: u16, content_type: Option<&str>, body: &str) -> String {
     let is_json = content_type.is_some_and(|name| name.contains("json"));
     let problem: Problem = if is_json { serde_json::from_str(body).unwrap_or_default() } else { Problem::default() };
-    let words = if problem.detail.is_empty() { problem.title } else { problem.detail };
+    let words = [problem.detail, problem.message, problem.title].into_iter().find(|words| !words.is_empty());
+    let words = words.unwrap_or_default();
     match (words.is_empty(), problem.code.is_empty()) {
         (true, _) => format!("the service answered {status}: is this the address of plimsoll?"),
         (false, true) => words,

@@ -8,6 +8,7 @@ mod compare;
 pub mod config;
 mod demo;
 mod lineage;
+mod predict;
 mod reference;
 pub mod replay;
 mod replay_from;
@@ -70,6 +71,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Show where a version of a registered model comes from: code, data, parameters, metrics
     Lineage(lineage::LineageArgs),
+    /// Answer every row of a Parquet, CSV or NDJSON file with a model
+    Predict(predict::PredictArgs),
     /// Compare two data sets: drift, data quality, performance; a gate for pipelines
     Compare(compare::CompareArgs),
     /// Make a reference profile from a data set
@@ -117,6 +120,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             | Command::ReplayFrom(_)
             | Command::Sql(_)
             | Command::Lineage(_)
+            | Command::Predict(_)
             | Command::State(_)
             | Command::Compare(_)
             | Command::Bench(_)
@@ -130,6 +134,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Config(command) => return config::run(command, arguments.config.as_deref(), &environment, &overrides),
         Command::Sql(args) => runtime.block_on(sql::run(args))?,
         Command::Lineage(args) => runtime.block_on(lineage::run(args))?,
+        Command::Predict(args) => runtime.block_on(predict::run(args))?,
         // Whoever waits for the verdict must be able to tell it from a failure.
         Command::Compare(args) => {
             return Ok(compare::run(&args).unwrap_or_else(|error| {

@@ -14,6 +14,7 @@ mod raw;
 mod reader;
 mod redact;
 mod service;
+mod serving;
 mod show;
 mod suggest;
 mod units;
@@ -34,6 +35,7 @@ use crate::evaluate::ChecksSettings;
 use crate::ingest::IngestSettings;
 use crate::model::Model;
 use crate::notify::EmailSettings;
+use crate::serve::ServingSettings;
 use crate::state::StateSettings;
 
 use error::Problems;
@@ -51,6 +53,7 @@ pub struct Settings {
     pub http: HttpSettings,
     pub email: Option<EmailSettings>,
     pub artifacts: ArtifactSettings,
+    pub serving: ServingSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,
     /// How often state is written, and the longest an event waits for it.

@@ -9,6 +9,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 use super::Settings;
 use super::detectors;
 use super::redact::{HIDDEN, hide_userinfo, is_secret};
+use super::serving;
 use super::units::format_bytes;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
@@ -38,6 +39,7 @@ pub fn show(settings: &Settings) -> String {
     put_table(root, "registry", registry);
 
     put_table(root, "http", http(&settings.http));
+    put_table(root, "serving", serving::table(&settings.serving));
     if let Some(settings) = &settings.email {
         let mut notify = Table::new();
         notify.set_implicit(true);

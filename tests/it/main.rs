@@ -28,6 +28,7 @@ mod membership;
 mod mlflow;
 mod pipeline;
 mod references;
+mod serving;
 mod simulation;
 mod small;
 mod smtp;

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::api::{
-    ApiParts, ApiState, EventSink, HttpSettings, RegistryHandle, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem,
-    ViewHandle, router, samples,
+    ApiParts, ApiState, EventSink, HttpSettings, RegistryHandle, ServingPart, SinkError, Sql, SqlAnswer, SqlFormat,
+    SqlProblem, ViewHandle, router, samples,
 };
 use crate::artifacts::{ArtifactSettings, Artifacts};
 use crate::bus::Outgoing;
@@ -113,6 +113,7 @@ impl Bench {
             view: ViewHandle::default(),
             registry: decider.handle.clone(),
             artifacts: Artifacts::open(&ArtifactSettings { url, max_file: 2 << 20 }).unwrap(),
+            serving: ServingPart::Off("it is not served here".into()),
             sink: decider.clone(),
             sql: decider.clone(),
             telemetry: Telemetry::default(),

@@ -129,6 +129,7 @@ async fn the_server_answers_until_it_is_told_to_stop() {
         view: ViewHandle::default(),
         registry: RegistryHandle::default(),
         artifacts: artifacts(folder.path(), 1_000),
+        serving: ServingPart::Off("it is not served here".into()),
         sink: Arc::new(Sink::default()),
         sql: Arc::new(Echo),
         telemetry: Telemetry::default(),

@@ -88,6 +88,7 @@ impl Bench {
             view: ViewHandle::new(filled()),
             registry: RegistryHandle::default(),
             artifacts: artifacts(folder.path(), 1_000),
+            serving: ServingPart::Off("it is not served here".into()),
             sink: sink.clone(),
             sql: Arc::new(Echo),
             telemetry: telemetry.clone(),

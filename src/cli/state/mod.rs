@@ -14,6 +14,7 @@ use crate::join::JoinAudit;
 use crate::notify::NotifyAudit;
 use crate::registry::RegistryAudit;
 use crate::runner::{Audit, Findings, audit};
+use crate::serve::ServeAudit;
 use crate::settings::Settings;
 use crate::state::{StateError, StatePartition, StateRoot};
 
@@ -85,6 +86,7 @@ async fn look_at(root: &StateRoot, partition: &StatePartition) -> Result<Finding
         "evaluate" => Box::new(EvaluateAudit),
         "notify" => Box::new(NotifyAudit),
         "registry" => Box::new(RegistryAudit),
+        "serve" => Box::new(ServeAudit),
         other => {
             let reason = format!("'{other}' is no role of this plimsoll");
             return Err(StateError::Corrupt { path: format!("{other}/{}", partition.source), reason });
