@@ -30,7 +30,7 @@ mod tests;
 mod view;
 
 pub use problem::Problem;
-pub use registry::{Behind, RegistryHandle, SubmitError, follow_registry};
+pub use registry::{Behind, RegistryHandle, SeenDeliveries, SubmitError, follow_registry};
 pub use router::router;
 pub use server::{ApiError, bind, serve, serve_on};
 pub use settings::HttpSettings;

@@ -17,6 +17,9 @@ use super::{
     ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, sql, tables,
 };
 
+/// Signed, so that it needs no token.
+pub(super) const INCOMING: &str = "/v1/registry/webhooks/mlflow";
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const FILE_TIMEOUT: Duration = Duration::from_hours(1);
 
@@ -32,6 +35,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/models/{model}/windows", get(tables::windows))
         .route("/v1/models/{model}/versions/{version}/lineage", get(registry::lineage))
         .route("/v1/models/{model}/versions/{version}/card", get(registry::card))
+        .route(INCOMING, post(registry::mlflow_webhook))
         .route("/v1/alerts", get(tables::alerts))
         .route("/v1/retraining", get(tables::retraining))
         .route("/v1/sql", post(sql::answer))

@@ -10,6 +10,7 @@ use crate::event::{
 };
 use crate::model::{Method, Metric, Model, ReferenceSource, Task, WindowSize};
 use crate::query::{AccountingRow, ModelRow, Snapshot};
+use crate::registry::webhooks::{Outbound, WebhookSettings};
 
 const FEATURES: [&str; 9] = [
     "car_value",
@@ -188,4 +189,9 @@ fn drift(feature: &str, index: usize, week: u32) -> DriftRow {
         n_current: 1_904,
         detail: None,
     }
+}
+
+/// Sends webhooks to this machine only, in a test.
+pub(super) fn outbound() -> Outbound {
+    Outbound::new(&WebhookSettings::default(), "a key that is long enough").unwrap()
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::metrics::HttpMetrics;
-use super::{HttpSettings, RegistryHandle, ViewHandle};
+use super::{HttpSettings, RegistryHandle, SeenDeliveries, ViewHandle};
 use crate::artifacts::Artifacts;
 use crate::bus::{Outgoing, Topics};
 use crate::clock::{Clock, Timestamp};
 use crate::model::Model;
 use crate::query::Snapshot;
+use crate::registry::webhooks::Outbound;
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Everything the HTTP edge is built from.
@@ -24,6 +25,11 @@ pub struct ApiParts {
     pub view: ViewHandle,
     pub registry: RegistryHandle,
     pub artifacts: Artifacts,
+    /// Through which webhooks are tested.
+    pub outbound: Outbound,
+    /// Signs the webhooks of another registry; without it none are taken.
+    pub incoming_secret: Option<String>,
+    pub seen: Arc<SeenDeliveries>,
     pub sink: Arc<dyn EventSink>,
     pub sql: Arc<dyn Sql>,
     pub telemetry: Telemetry,

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::threads::Threads;
+use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, load_reference};
 use crate::api::{self, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic};
 use crate::artifacts::Artifacts;
@@ -22,6 +23,7 @@ use crate::notify::{Mailer, NotifyRole, SmtpMailer};
 use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
+use crate::registry::webhooks::{Outbound, WebhookRole};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
 use crate::state::{Identity, StateError, StateRoot};
@@ -43,6 +45,20 @@ struct Connected {
     /// If any of the references comes from the stream.
     references: Option<Tail>,
     partitions: Partitions,
+}
+
+/// What reaches out of the service.
+struct Senders {
+    mailer: Option<Arc<dyn Mailer>>,
+    webhooks: Outbound,
+}
+
+impl Senders {
+    fn new(settings: &Settings) -> Result<Self, AppError> {
+        let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+        let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
+        Ok(Self { mailer, webhooks: Outbound::new(&settings.webhooks, &webhook_key(settings)?)? })
+    }
 }
 
 struct Partitions {
@@ -68,7 +84,7 @@ pub async fn start(
     let (sql, engine) = (QueryEngine::new(limits)?, QueryEngine::new(limits)?);
     let checks = CheckRunner::new(engine, load_checks(&settings.checks.directory)?);
     checks.validate().await?;
-    let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+    let senders = Senders::new(&settings)?;
     let references = read_references(&settings, ready).await?;
     let state = Arc::new(StateRoot::open(&settings.state)?.watched_by(&telemetry));
 
@@ -93,6 +109,9 @@ pub async fn start(
             view: view.clone(),
             registry: registry.clone(),
             artifacts: Artifacts::open(&settings.artifacts)?,
+            outbound: senders.webhooks.clone(),
+            incoming_secret: settings.webhooks.incoming_secret.clone(),
+            seen: Arc::default(),
             sink: Arc::clone(&producer) as Arc<dyn EventSink>,
             sql: Arc::new(sql),
             telemetry: telemetry.clone(),
@@ -149,7 +168,7 @@ pub async fn start(
         follow_references(&mut app, &settings, &references, tail)?;
     }
     let partitions = connected.partitions;
-    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, mailer) {
+    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders) {
         start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
     }
     Ok(app)
@@ -349,12 +368,11 @@ fn build_roles(
     references: &References,
     partitions: &Partitions,
     checks: &CheckRunner,
-    mailer: Option<SmtpMailer>,
+    senders: &Senders,
 ) -> Vec<Box<dyn Role>> {
     let topics = app.topics.clone();
     let panes = PaneTopic { name: topics.panes.clone(), partitions: partitions.panes };
     let join_partitions = partitions.joins;
-    let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
     let mut roles: Vec<Box<dyn Role>> = Vec::new();
     for part in &app.parts {
         let (models, topics, panes) = (Arc::clone(models), topics.clone(), panes.clone());
@@ -373,7 +391,10 @@ fn build_roles(
                 roles.push(Box::new(EvaluateRole { models, topics, panes, references, checks: checks.clone() }));
             }
             Part::Registry => roles.push(Box::new(RegistryRole::new(&topics))),
-            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, mailer.clone(), &app.telemetry))),
+            Part::Webhooks => {
+                roles.push(Box::new(WebhookRole::new(&topics, senders.webhooks.clone(), &app.telemetry)));
+            }
+            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, senders.mailer.clone(), &app.telemetry))),
             Part::Api => {}
         }
     }

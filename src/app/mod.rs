@@ -8,6 +8,7 @@ mod build;
 mod reference;
 mod settle;
 mod threads;
+mod webhook_key;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use crate::evaluate::checks::CheckErrors;
 use crate::notify::MailError;
 use crate::profile::DecodeError;
 use crate::query::QueryError;
+use crate::registry::webhooks::PostError;
 use crate::state::StateError;
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -38,6 +40,7 @@ pub enum Part {
     Evaluate,
     Notify,
     Registry,
+    Webhooks,
     Api,
 }
 
@@ -78,6 +81,10 @@ pub enum AppError {
     Mail(#[from] MailError),
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("registry.webhooks: {0}")]
+    Webhooks(#[from] PostError),
+    #[error("the key of webhook secrets in {path} cannot be used: {reason}; set registry.webhooks.key")]
+    WebhookKey { path: String, reason: String },
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -107,7 +114,8 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 6] = [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Api];
+    pub const ALL: [Self; 7] =
+        [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Webhooks, Self::Api];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -117,6 +125,7 @@ impl Part {
             Self::Evaluate => "evaluate",
             Self::Notify => "notify",
             Self::Registry => "registry",
+            Self::Webhooks => "webhooks",
             Self::Api => "api",
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entity::{DatasetInput, LoggedModelStatus, Metric, ModelOutput, RunStatus, Stage, Subject, Texts};
+use super::webhooks::{SealedSecret, WebhookEvent};
 use crate::clock::Timestamp;
 
 /// The longest command in bytes, as it stands on the topic. Its decision is about twice as long, which any broker takes.
@@ -107,6 +108,21 @@ pub enum Change {
         description: String,
         tags: Texts,
     },
+    /// A model of another registry.
+    MirrorModel {
+        name: String,
+        description: String,
+        tags: Texts,
+    },
+    /// A version of another registry, with its number there.
+    MirrorVersion {
+        name: String,
+        version: u32,
+        source: String,
+        run_id: String,
+        description: String,
+        tags: Texts,
+    },
     DescribeVersion {
         name: String,
         version: u32,
@@ -149,6 +165,27 @@ pub enum Change {
     },
     DeleteLoggedModel {
         model_id: String,
+    },
+    CreateWebhook {
+        name: String,
+        description: String,
+        url: String,
+        events: Vec<WebhookEvent>,
+        secret: Option<SealedSecret>,
+        active: bool,
+    },
+    /// None leaves as it is.
+    UpdateWebhook {
+        webhook_id: String,
+        name: Option<String>,
+        description: Option<String>,
+        url: Option<String>,
+        events: Option<Vec<WebhookEvent>>,
+        secret: Option<SealedSecret>,
+        active: Option<bool>,
+    },
+    DeleteWebhook {
+        webhook_id: String,
     },
     SetTags {
         subject: Subject,

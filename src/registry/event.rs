@@ -6,6 +6,7 @@ use super::entity::{
     DatasetInput, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion, RegisteredModel, Run,
     RunStatus, Stage, Subject, Texts,
 };
+use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,22 @@ pub enum Event {
     LoggedModelFinalized { model_id: String, status: LoggedModelStatus },
     LoggedModelParamsLogged { model_id: String, params: Texts },
     LoggedModelDeleted { model_id: String },
+    WebhookCreated { webhook: Webhook },
+    WebhookUpdated { webhook: Webhook },
+    WebhookDeleted { webhook_id: String },
     TagsSet { subject: Subject, tags: Texts },
     TagDeleted { subject: Subject, key: String },
+}
+
+impl Event {
+    /// As it may be shown to everybody.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let hidden = |webhook: &Webhook| Webhook { secret: None, ..webhook.clone() };
+        match self {
+            Self::WebhookCreated { webhook } => Self::WebhookCreated { webhook: hidden(webhook) },
+            Self::WebhookUpdated { webhook } => Self::WebhookUpdated { webhook: hidden(webhook) },
+            other => other.clone(),
+        }
+    }
 }

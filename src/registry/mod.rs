@@ -23,6 +23,7 @@ pub mod search;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod webhooks;
 
 pub use audit::RegistryAudit;
 pub use command::{Change, Command, MAX_COMMAND};

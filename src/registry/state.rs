@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::{Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Run, RunStatus, Subject, Texts};
 use super::event::Event;
+use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 use crate::event::key_of;
 
@@ -23,6 +24,7 @@ pub struct Registry {
     pub(super) models: BTreeMap<String, RegisteredModel>,
     pub(super) versions: BTreeMap<String, BTreeMap<u32, ModelVersion>>,
     pub(super) logged_models: BTreeMap<String, LoggedModel>,
+    pub(super) webhooks: BTreeMap<String, Webhook>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,7 @@ pub enum Entity {
     Model(String),
     Version(String, u32),
     LoggedModel(String),
+    Webhook(String),
 }
 
 impl Entity {
@@ -52,6 +55,7 @@ impl Entity {
             Self::Model(name) => key_of(&["model", name]),
             Self::Version(name, version) => key_of(&["version", name, &version.to_string()]),
             Self::LoggedModel(id) => key_of(&["logged_model", id]),
+            Self::Webhook(id) => key_of(&["webhook", id]),
         }
     }
 }
@@ -75,6 +79,7 @@ impl Default for Registry {
             models: BTreeMap::new(),
             versions: BTreeMap::new(),
             logged_models: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
         }
     }
 }
@@ -140,6 +145,15 @@ impl Registry {
         self.logged_models.get(id).filter(|model| !model.deleted)
     }
 
+    pub fn webhooks(&self) -> impl Iterator<Item = &Webhook> {
+        self.webhooks.values()
+    }
+
+    #[must_use]
+    pub fn webhook(&self, id: &str) -> Option<&Webhook> {
+        self.webhooks.get(id)
+    }
+
     /// Folds the events of the command with this number; numbers that were folded before change nothing.
     pub fn fold(&mut self, sequence: u64, at: Timestamp, events: &[Event]) -> Vec<Entity> {
         if sequence <= self.counters.sequence {
@@ -163,7 +177,7 @@ impl Registry {
                         version.updated_at = at;
                     }
                 }
-                Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) => {}
+                Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}
             }
         }
         touched
@@ -218,6 +232,14 @@ impl Registry {
             Event::LoggedModelDeleted { model_id } => {
                 self.change_logged_model(at, model_id, |model| model.deleted = true)
             }
+            Event::WebhookCreated { webhook } | Event::WebhookUpdated { webhook } => {
+                self.webhooks.insert(webhook.webhook_id.clone(), webhook.clone());
+                vec![Entity::Webhook(webhook.webhook_id.clone())]
+            }
+            Event::WebhookDeleted { webhook_id } => {
+                self.webhooks.remove(webhook_id);
+                vec![Entity::Webhook(webhook_id.clone())]
+            }
             registered => self.apply_to_models(registered),
         }
     }
@@ -241,7 +263,10 @@ impl Registry {
             Event::VersionCreated { version } => {
                 let (name, number) = (version.name.clone(), version.version);
                 self.versions.entry(name.clone()).or_default().insert(number, version.clone());
-                let mut touched = self.change_model(&name, |model| model.next_version = number + 1);
+                let mut touched = self.change_model(&name, |model| {
+                    // Another registry may tell of its versions in any order.
+                    model.next_version = model.next_version.max(number + 1);
+                });
                 touched.push(Entity::Version(name, number));
                 touched
             }

@@ -18,6 +18,7 @@ mod show;
 mod suggest;
 mod units;
 mod values;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::evaluate::ChecksSettings;
 use crate::ingest::IngestSettings;
 use crate::model::Model;
 use crate::notify::EmailSettings;
+use crate::registry::webhooks::WebhookSettings;
 use crate::state::StateSettings;
 
 use error::Problems;
@@ -51,6 +53,7 @@ pub struct Settings {
     pub http: HttpSettings,
     pub email: Option<EmailSettings>,
     pub artifacts: ArtifactSettings,
+    pub webhooks: WebhookSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,
     /// How often state is written, and the longest an event waits for it.

@@ -10,6 +10,7 @@ use super::Settings;
 use super::detectors;
 use super::redact::{HIDDEN, hide_userinfo, is_secret};
 use super::units::format_bytes;
+use super::webhooks;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::model::{
@@ -35,6 +36,7 @@ pub fn show(settings: &Settings) -> String {
     let mut registry = Table::new();
     put(&mut registry, "artifacts", hide_userinfo(&settings.artifacts.url));
     put(&mut registry, "max_artifact", format_bytes(settings.artifacts.max_file));
+    put_table(&mut registry, "webhooks", webhooks::table(&settings.webhooks));
     put_table(root, "registry", registry);
 
     put_table(root, "http", http(&settings.http));

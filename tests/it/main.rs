@@ -35,3 +35,4 @@ mod soak;
 mod state;
 mod support;
 mod tasks;
+mod webhooks;

@@ -13,6 +13,7 @@ mod runs;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod webhooks;
 mod wire;
 
 use axum::routing::{delete, get, patch, post};
@@ -55,6 +56,7 @@ fn calls() -> Router<ApiState> {
     Router::new()
         .merge(tracking())
         .merge(registry())
+        .merge(hooks())
         .route("/artifacts/list", get(artifacts::list_of_run))
         .route("/server-info", get(server_info))
 }
@@ -122,6 +124,14 @@ fn registry() -> Router<ApiState> {
         .route("/model-versions/get-download-uri", get(versions::download_uri))
         .route("/model-versions/set-tag", post(versions::set_tag))
         .route("/model-versions/delete-tag", delete(versions::delete_tag))
+}
+
+fn hooks() -> Router<ApiState> {
+    let one = get(webhooks::get).patch(webhooks::update).delete(webhooks::delete);
+    Router::new()
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{webhook_id}", one)
+        .route("/webhooks/{webhook_id}/test", post(webhooks::test))
 }
 
 /// What newer clients ask before they choose how to transfer files.

@@ -1,5 +1,7 @@
 //! MLflow's REST with a registry that decides at once.
 
+mod webhooks;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ use crate::event::from_json;
 use crate::query::Snapshot;
 use crate::registry::{Command, Decision, Outcome, Registry, decide};
 use crate::telemetry::Telemetry;
+
+/// Of another registry's webhooks.
+const INCOMING_SECRET: &str = "theirs and ours";
 
 /// The registry role without a bus between.
 #[derive(Default)]
@@ -113,6 +118,9 @@ impl Bench {
             view: ViewHandle::default(),
             registry: decider.handle.clone(),
             artifacts: Artifacts::open(&ArtifactSettings { url, max_file: 2 << 20 }).unwrap(),
+            outbound: samples::outbound(),
+            incoming_secret: Some(INCOMING_SECRET.to_owned()),
+            seen: Arc::default(),
             sink: decider.clone(),
             sql: decider.clone(),
             telemetry: Telemetry::default(),

@@ -2,6 +2,7 @@
 
 mod card;
 mod follow;
+mod incoming;
 mod lineage;
 mod markdown;
 mod rows;
@@ -21,6 +22,8 @@ use crate::registry::{Command, Decision, Entity, MAX_COMMAND, Outcome, Registry,
 
 pub(super) use card::answer as card;
 pub use follow::follow_registry;
+pub use incoming::SeenDeliveries;
+pub(super) use incoming::mlflow_webhook;
 pub(super) use lineage::lineage;
 
 /// One copy shared by the thread that feeds it and the requests that read it or wait for their commands.
@@ -151,7 +154,7 @@ fn show(registered: &mut Registered, registry: &Registry, decision: &Decision, t
                 Some(found) => registered.put_version(rows::version(registry, found)),
                 None => registered.remove_version(name, *version),
             },
-            Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) => {}
+            Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}
         }
     }
 }

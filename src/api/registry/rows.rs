@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::query::{RegistryAuditRow, VersionRow};
-use crate::registry::{Decision, Lineage, ModelVersion, Outcome, Registry};
+use crate::registry::{Decision, Event, Lineage, ModelVersion, Outcome, Registry};
 
 /// Longer details of an audit row are cut; the log has them whole.
 const LONGEST: usize = 4_000;
@@ -34,12 +34,12 @@ pub(super) fn version(registry: &Registry, found: &ModelVersion) -> Arc<VersionR
 pub(super) fn audit(decision: &Decision) -> Arc<RegistryAuditRow> {
     let command = &decision.command;
     let (outcome, detail) = match &decision.outcome {
-        Outcome::Applied { events } => ("applied", serde_json::to_string(events).unwrap_or_default()),
+        Outcome::Applied { events } => ("applied", shown(events)),
         Outcome::Rejected { rejection } => ("rejected", rejection.message.clone()),
     };
     let model = command.change.model();
     let created = decision.events().iter().find_map(|event| match event {
-        crate::registry::Event::VersionCreated { version } => Some(version.version),
+        Event::VersionCreated { version } => Some(version.version),
         _ => None,
     });
     Arc::new(RegistryAuditRow {
@@ -54,4 +54,9 @@ pub(super) fn audit(decision: &Decision) -> Arc<RegistryAuditRow> {
         detail: if detail.len() > LONGEST { detail.chars().take(LONGEST).collect() } else { detail },
         command: command.id.clone(),
     })
+}
+
+fn shown(events: &[Event]) -> String {
+    let events: Vec<Event> = events.iter().map(Event::without_secrets).collect();
+    serde_json::to_string(&events).unwrap_or_default()
 }

@@ -3,9 +3,11 @@
 mod checks;
 mod experiments;
 mod logged_models;
+mod mirror;
 mod models;
 mod runs;
 mod versions;
+mod webhooks;
 
 use super::command::{Change, Command};
 use super::entity::{Subject, Texts};
@@ -14,6 +16,7 @@ use super::rejection::Rejection;
 use super::state::Registry;
 
 use checks::{room_for_tags, tag_key, tags as check_tags};
+use webhooks::Wanted;
 
 /// What a command leads to in this state; no events if everything is already as it asks.
 pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Rejection> {
@@ -49,6 +52,10 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
             let new = versions::New { name, source, run_id, run_link, model_id, description, tags };
             versions::create(registry, at, user, new)
         }
+        Change::MirrorModel { name, description, tags } => mirror::model(registry, at, name, description, tags),
+        Change::MirrorVersion { name, version, source, run_id, description, tags } => {
+            mirror::version(registry, at, user, mirror::Version { name, version, source, run_id, description, tags })
+        }
         Change::DescribeVersion { name, version, description } => {
             versions::describe(registry, name, version, description)
         }
@@ -63,6 +70,15 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
         Change::FinalizeLoggedModel { model_id, status } => logged_models::finalize(registry, model_id, status),
         Change::LogModelParams { model_id, params } => logged_models::log_params(registry, model_id, params),
         Change::DeleteLoggedModel { model_id } => logged_models::delete(registry, model_id),
+        Change::CreateWebhook { name, description, url, events, secret, active } => {
+            let (name, url, events) = (Some(name), Some(url), Some(events));
+            let wanted = Wanted { name, description: Some(description), url, events, secret, active: Some(active) };
+            webhooks::create(registry, at, id, wanted)
+        }
+        Change::UpdateWebhook { webhook_id, name, description, url, events, secret, active } => {
+            webhooks::update(registry, at, &webhook_id, Wanted { name, description, url, events, secret, active })
+        }
+        Change::DeleteWebhook { webhook_id } => webhooks::delete(registry, webhook_id),
         Change::SetTags { subject, tags } => set_tags(registry, subject, tags),
         Change::DeleteTag { subject, key } => delete_tag(registry, subject, key),
     }
