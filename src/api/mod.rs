@@ -4,6 +4,7 @@
 //! [`View`], so that no request waits for a topic to be read.
 
 mod adapters;
+mod author;
 mod body;
 mod credentials;
 mod events;

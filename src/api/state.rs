@@ -13,7 +13,9 @@ use crate::bus::{Outgoing, Topics};
 use crate::clock::{Clock, Timestamp};
 use crate::model::Model;
 use crate::query::Snapshot;
+use crate::registry::gates::GateRunner;
 use crate::registry::webhooks::Outbound;
+use crate::runner::References;
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Everything the HTTP edge is built from.
@@ -27,6 +29,9 @@ pub struct ApiParts {
     pub artifacts: Artifacts,
     /// Through which webhooks are tested.
     pub outbound: Outbound,
+    pub gates: GateRunner,
+    /// The schema of monitored models.
+    pub references: References,
     /// Signs the webhooks of another registry; without it none are taken.
     pub incoming_secret: Option<String>,
     pub seen: Arc<SeenDeliveries>,

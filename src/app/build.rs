@@ -23,6 +23,7 @@ use crate::notify::{Mailer, NotifyRole, SmtpMailer};
 use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
+use crate::registry::gates::GateRunner;
 use crate::registry::webhooks::{Outbound, WebhookRole};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
@@ -82,7 +83,7 @@ pub async fn start(
     let limits = QueryLimits { memory: settings.checks.memory, timeout: settings.checks.timeout, max_rows: MAX_ROWS };
     // Two engines, so that a user's long query cannot hold up the checks.
     let (sql, engine) = (QueryEngine::new(limits)?, QueryEngine::new(limits)?);
-    let checks = CheckRunner::new(engine, load_checks(&settings.checks.directory)?);
+    let checks = CheckRunner::new(engine.clone(), load_checks(&settings.checks.directory)?);
     checks.validate().await?;
     let senders = Senders::new(&settings)?;
     let references = read_references(&settings, ready).await?;
@@ -110,6 +111,8 @@ pub async fn start(
             registry: registry.clone(),
             artifacts: Artifacts::open(&settings.artifacts)?,
             outbound: senders.webhooks.clone(),
+            gates: GateRunner::new(engine.clone(), settings.gates.clone()),
+            references: references.clone(),
             incoming_secret: settings.webhooks.incoming_secret.clone(),
             seen: Arc::default(),
             sink: Arc::clone(&producer) as Arc<dyn EventSink>,

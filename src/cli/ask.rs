@@ -5,6 +5,8 @@ use clap::Args;
 use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
 
 /// Which service is asked.
 #[derive(Clone, Debug, Args)]
@@ -27,10 +29,22 @@ struct Problem {
 }
 
 /// Gets what stands at a path, whose parts are encoded as need be.
-pub(super) async fn get(service: &Service, path: &[&str]) -> anyhow::Result<String> {
-    let mut url = url::Url::parse(&service.url).with_context(|| format!("{} is no address", service.url))?;
+pub(super) async fn get<P: AsRef<str>>(service: &Service, path: &[P]) -> anyhow::Result<String> {
+    ask(service, reqwest::Client::new().get(url_of(service, path)?)).await
+}
+
+/// Posts JSON to a path.
+pub(super) async fn post<P: AsRef<str>>(service: &Service, path: &[P], body: Value) -> anyhow::Result<String> {
+    ask(service, reqwest::Client::new().post(url_of(service, path)?).json(&body)).await
+}
+
+fn url_of<P: AsRef<str>>(service: &Service, path: &[P]) -> anyhow::Result<Url> {
+    let mut url = Url::parse(&service.url).with_context(|| format!("{} is no address", service.url))?;
     url.path_segments_mut().map_err(|()| anyhow!("{} is no address", service.url))?.pop_if_empty().extend(path);
-    let mut request = reqwest::Client::new().get(url);
+    Ok(url)
+}
+
+async fn ask(service: &Service, mut request: RequestBuilder) -> anyhow::Result<String> {
     if let Some(token) = &service.token {
         request = request.bearer_auth(token);
     }

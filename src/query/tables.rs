@@ -7,6 +7,7 @@ mod accounting;
 mod alerts;
 mod attributions;
 mod calibration;
+mod candidate;
 mod column;
 mod confusion;
 mod contributions;
@@ -33,7 +34,7 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 18] {
+pub fn catalogue() -> [&'static dyn Table; 23] {
     [
         &windows::TABLE,
         &features::TABLE,
@@ -53,6 +54,11 @@ pub fn catalogue() -> [&'static dyn Table; 18] {
         &models::TABLE,
         &versions::TABLE,
         &registry_audit::TABLE,
+        &candidate::EVALUATION,
+        &candidate::GATES,
+        &candidate::SIGNATURE,
+        &candidate::MONITORED_SCHEMA,
+        &candidate::GOLDEN_ROWS,
     ]
 }
 

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entity::{DatasetInput, LoggedModelStatus, Metric, ModelOutput, RunStatus, Stage, Subject, Texts};
+use super::entity::{
+    DatasetInput, Evaluated, LoggedModelStatus, Metric, ModelOutput, RunStatus, Stage, Subject, Texts,
+};
+use super::gates::GateReport;
 use super::webhooks::{SealedSecret, WebhookEvent};
 use crate::clock::Timestamp;
 
@@ -23,6 +26,9 @@ pub struct Command {
     /// The revision that the user saw of the model or version to be changed; another one is a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
+    /// Whether a version must have passed its gates to be staged, put into production or made the champion.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gated: bool,
     pub change: Change,
 }
 
@@ -133,6 +139,29 @@ pub enum Change {
         version: u32,
         stage: Stage,
         archive_existing: bool,
+    },
+    RecordEvaluation {
+        name: String,
+        version: u32,
+        rows: Vec<Evaluated>,
+    },
+    /// What gates found.
+    RecordGates {
+        name: String,
+        version: u32,
+        report: GateReport,
+    },
+    /// Gates could not run. Always rejected, which is its line in the audit.
+    FailGates {
+        name: String,
+        version: u32,
+        problem: String,
+    },
+    /// A person's word on a version that passed.
+    ApproveGates {
+        name: String,
+        version: u32,
+        given: bool,
     },
     DeleteVersion {
         name: String,

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::entity::{
-    DatasetInput, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion, RegisteredModel, Run,
-    RunStatus, Stage, Subject, Texts,
+    DatasetInput, Evaluated, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion,
+    RegisteredModel, Run, RunStatus, Stage, Subject, Texts,
 };
+use super::gates::GateReport;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 
@@ -31,6 +32,9 @@ pub enum Event {
     VersionCreated { version: ModelVersion },
     VersionDescribed { name: String, version: u32, description: String },
     StageTransitioned { name: String, version: u32, from: Stage, to: Stage },
+    VersionEvaluated { name: String, version: u32, rows: Vec<Evaluated> },
+    GatesRun { name: String, version: u32, report: GateReport },
+    GatesApproved { name: String, version: u32, given: bool },
     VersionDeleted { name: String, version: u32 },
     AliasSet { name: String, alias: String, version: u32, previous: Option<u32> },
     AliasDeleted { name: String, alias: String, version: u32 },

@@ -78,6 +78,10 @@ impl Change {
             | Self::DeleteTag { subject: Subject::Model(name), .. } => Some((name, None)),
             Self::DescribeVersion { name, version, .. }
             | Self::MirrorVersion { name, version, .. }
+            | Self::RecordEvaluation { name, version, .. }
+            | Self::RecordGates { name, version, .. }
+            | Self::FailGates { name, version, .. }
+            | Self::ApproveGates { name, version, .. }
             | Self::TransitionStage { name, version, .. }
             | Self::DeleteVersion { name, version }
             | Self::SetAlias { name, version, .. }

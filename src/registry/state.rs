@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::{Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Run, RunStatus, Subject, Texts};
 use super::event::Event;
+use super::gates::Approval;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 use crate::event::key_of;
@@ -276,6 +277,18 @@ impl Registry {
             Event::StageTransitioned { name, version, from: _, to } => {
                 self.change_version(name, *version, |version| version.stage = *to)
             }
+            Event::VersionEvaluated { name, version, rows } => self.change_version(name, *version, |version| {
+                version.evaluation.retain(|known| !rows.iter().any(|row| row.key() == known.key()));
+                version.evaluation.extend(rows.iter().cloned());
+            }),
+            Event::GatesRun { name, version, report } => {
+                self.change_version(name, *version, |version| version.gates = Some(report.clone()))
+            }
+            Event::GatesApproved { name, version, given } => self.change_version(name, *version, |version| {
+                if let Some(report) = &mut version.gates {
+                    report.approval = if *given { Approval::Given } else { Approval::Refused };
+                }
+            }),
             Event::VersionDeleted { name, version } => {
                 if let Some(versions) = self.versions.get_mut(name) {
                     versions.remove(version);

@@ -6,6 +6,7 @@
 
 mod detectors;
 mod error;
+mod gates;
 mod kafka;
 mod keys;
 mod model;
@@ -35,6 +36,7 @@ use crate::evaluate::ChecksSettings;
 use crate::ingest::IngestSettings;
 use crate::model::Model;
 use crate::notify::EmailSettings;
+use crate::registry::gates::GateSettings;
 use crate::registry::webhooks::WebhookSettings;
 use crate::state::StateSettings;
 
@@ -54,6 +56,7 @@ pub struct Settings {
     pub email: Option<EmailSettings>,
     pub artifacts: ArtifactSettings,
     pub webhooks: WebhookSettings,
+    pub gates: GateSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,
     /// How often state is written, and the longest an event waits for it.

@@ -11,7 +11,7 @@ use super::keys::names_in;
 use super::raw::Node;
 use super::reader::Section;
 use super::redact::hide_userinfo;
-use super::{Settings, kafka, model, values, webhooks};
+use super::{Settings, gates, kafka, model, values, webhooks};
 use crate::api::HttpSettings;
 use crate::artifacts::ArtifactSettings;
 use crate::bus::{BrokerSource, BusSettings};
@@ -42,6 +42,7 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
     let settings = Settings {
         state: state(&root.table("state", problems), &data, problems),
         artifacts: artifacts(&root.table("registry", problems), &data, problems),
+        gates: gates::gates(&root.table("registry", problems), problems),
         webhooks: webhooks::webhooks(&root.table("registry", problems), problems),
         email: email(root, problems),
         checks: checks(&root.table("checks", problems), problems),

@@ -27,9 +27,12 @@ pub(super) fn table(settings: &WebhookSettings) -> Table {
     let mut table = Table::new();
     let allow: Array = settings.allow.iter().map(|host| Value::from(host.to_string())).collect();
     table.insert("allow", Item::Value(Value::Array(allow)));
-    for (name, secret) in [("key", &settings.key), ("incoming_secret", &settings.incoming_secret)] {
-        if secret.is_some() {
-            table.insert(name, Item::Value(Value::from(HIDDEN)));
+    // As long as a key must be, so that what is shown can be read.
+    let key = settings.key.as_ref().map(|_| HIDDEN.repeat(SHORTEST_KEY));
+    let incoming_secret = settings.incoming_secret.as_ref().map(|_| HIDDEN.to_owned());
+    for (name, hidden) in [("key", key), ("incoming_secret", incoming_secret)] {
+        if let Some(hidden) = hidden {
+            table.insert(name, Item::Value(Value::from(hidden)));
         }
     }
     table

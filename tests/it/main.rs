@@ -21,6 +21,7 @@ mod employment;
 mod end_to_end;
 mod facts;
 mod faults;
+mod gates;
 mod golden;
 mod http;
 mod imports;

@@ -144,7 +144,8 @@ fn a_transition_is_told_after_a_kill_once_the_receiver_is_back() {
     post(&service, "model-versions/create", json!({"name": "m", "source": "s3://bucket/m"}));
     post(&service, "model-versions/transition-stage", json!({"name": "m", "version": "1", "stage": "Production"}));
     let first = receiver.wait_for("model_version.stage_transitioned");
-    let failed = || service.http().get("/metrics").body.contains("plimsoll_webhook_deliveries_total{result=\"failed\"} ");
+    let failed =
+        || service.http().get("/metrics").body.contains("plimsoll_webhook_deliveries_total{result=\"failed\"} ");
     eventually_true(WAIT, "the failure is counted", failed);
     service.kill();
     receiver.answers(StatusCode::OK);

@@ -155,6 +155,7 @@ async fn submit(state: &ApiState, call: &Call, change: Change) -> Result<Decisio
         user: call.user.clone(),
         reason: call.reason.clone(),
         expected_revision: call.expected_revision,
+        gated: parts.gates.settings().enforce,
         change,
     };
     Ok(parts.registry.submit(parts.sink.as_ref(), &parts.topics.registry_commands, &command).await?)

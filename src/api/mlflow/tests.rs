@@ -24,6 +24,7 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::event::from_json;
 use crate::query::Snapshot;
 use crate::registry::{Command, Decision, Outcome, Registry, decide};
+use crate::runner::References;
 use crate::telemetry::Telemetry;
 
 /// Of another registry's webhooks.
@@ -119,6 +120,8 @@ impl Bench {
             registry: decider.handle.clone(),
             artifacts: Artifacts::open(&ArtifactSettings { url, max_file: 2 << 20 }).unwrap(),
             outbound: samples::outbound(),
+            gates: samples::gates(),
+            references: References::default(),
             incoming_secret: Some(INCOMING_SECRET.to_owned()),
             seen: Arc::default(),
             sink: decider.clone(),

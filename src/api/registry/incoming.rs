@@ -73,6 +73,7 @@ pub(in crate::api) async fn mlflow_webhook(
         user: USER.to_owned(),
         reason: format!("webhook delivery {delivery}"),
         expected_revision: None,
+        gated: false,
         change,
     };
     let submitted = parts.registry.submit(parts.sink.as_ref(), &parts.topics.registry_commands, &command).await;

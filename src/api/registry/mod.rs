@@ -2,6 +2,7 @@
 
 mod card;
 mod follow;
+mod gates;
 mod incoming;
 mod lineage;
 mod markdown;
@@ -22,6 +23,7 @@ use crate::registry::{Command, Decision, Entity, MAX_COMMAND, Outcome, Registry,
 
 pub(super) use card::answer as card;
 pub use follow::follow_registry;
+pub(super) use gates::{approve, evaluate, run_gates, show_gates};
 pub use incoming::SeenDeliveries;
 pub(super) use incoming::mlflow_webhook;
 pub(super) use lineage::lineage;
@@ -151,7 +153,10 @@ fn show(registered: &mut Registered, registry: &Registry, decision: &Decision, t
             Entity::Model(name) if registry.model(name).is_some() => registered.put_model(name),
             Entity::Model(name) => registered.remove_model(name),
             Entity::Version(name, version) => match registry.version(name, *version) {
-                Some(found) => registered.put_version(rows::version(registry, found)),
+                Some(found) => {
+                    registered.put_version(rows::version(registry, found));
+                    registered.put_judged(name, *version, rows::judged(registry, found));
+                }
                 None => registered.remove_version(name, *version),
             },
             Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::query::{RegistryAuditRow, VersionRow};
+use crate::api::view::Judged;
+use crate::query::{GateRow, RegistryAuditRow, VersionRow};
+use crate::registry::gates::{Evidence, GateReport, GateResult};
 use crate::registry::{Decision, Event, Lineage, ModelVersion, Outcome, Registry};
 
 /// Longer details of an audit row are cut; the log has them whole.
@@ -26,9 +28,31 @@ pub(super) fn version(registry: &Registry, found: &ModelVersion) -> Arc<VersionR
         created_by: found.user_id.clone(),
         created_at: found.created_at,
         updated_at: found.updated_at,
+        gates: found.gates.as_ref().map(|report| report.state().name()),
         tags: serde_json::to_string(&found.tags).unwrap_or_default(),
         revision: found.revision,
     })
+}
+
+pub(super) fn judged(registry: &Registry, found: &ModelVersion) -> Judged {
+    let gates = found.gates.as_ref().map(|report| gate_rows(found, report)).unwrap_or_default();
+    Judged { evaluation: Evidence::evaluation_of(registry, found), gates }
+}
+
+fn gate_rows(found: &ModelVersion, report: &GateReport) -> Vec<Arc<GateRow>> {
+    let row = |gate: &GateResult| GateRow {
+        model: found.name.clone(),
+        version: found.version.to_string(),
+        champion: report.champion.map(|champion| champion.to_string()),
+        at: report.at,
+        gate: gate.name.clone(),
+        severity: gate.severity,
+        verdict: gate.verdict.name(),
+        rows: gate.rows,
+        sample: serde_json::to_string(&gate.sample).unwrap_or_default(),
+        detail: gate.detail.clone(),
+    };
+    report.gates.iter().map(|gate| Arc::new(row(gate))).collect()
 }
 
 pub(super) fn audit(decision: &Decision) -> Arc<RegistryAuditRow> {

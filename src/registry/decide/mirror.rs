@@ -65,6 +65,8 @@ pub(super) fn version(registry: &Registry, at: Timestamp, user: &str, told: Vers
         model_id: String::new(),
         stage: Stage::None,
         tags,
+        evaluation: Vec::new(),
+        gates: None,
         revision: 0,
     };
     events.push(Event::VersionCreated { version });

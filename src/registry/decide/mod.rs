@@ -2,6 +2,7 @@
 
 mod checks;
 mod experiments;
+mod gates;
 mod logged_models;
 mod mirror;
 mod models;
@@ -21,6 +22,7 @@ use webhooks::Wanted;
 /// What a command leads to in this state; no events if everything is already as it asks.
 pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Rejection> {
     check_revision(registry, command)?;
+    gates::check(registry, command)?;
     let (id, at, user) = (command.id.as_str(), command.at, command.user.as_str());
     match command.change.clone() {
         Change::CreateExperiment { name, artifact_location, tags } => {
@@ -62,6 +64,10 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
         Change::TransitionStage { name, version, stage, archive_existing } => {
             versions::transition(registry, &name, version, stage, archive_existing)
         }
+        Change::RecordEvaluation { name, version, rows } => gates::evaluate(registry, name, version, rows),
+        Change::RecordGates { name, version, report } => gates::record(registry, &name, version, report),
+        Change::FailGates { problem, .. } => Err(Rejection::invalid(problem)),
+        Change::ApproveGates { name, version, given } => gates::approve(registry, &name, version, given),
         Change::DeleteVersion { name, version } => versions::delete(registry, name, version),
         Change::CreateLoggedModel { experiment_id, name, model_type, source_run_id, params, tags } => {
             let new = logged_models::New { experiment_id, name, model_type, source_run_id, params, tags };
@@ -90,6 +96,8 @@ fn check_revision(registry: &Registry, command: &Command) -> Result<(), Rejectio
     let (subject, found) = match &command.change {
         Change::DescribeVersion { name, version, .. }
         | Change::TransitionStage { name, version, .. }
+        | Change::RecordGates { name, version, .. }
+        | Change::ApproveGates { name, version, .. }
         | Change::DeleteVersion { name, version }
         | Change::SetTags { subject: Subject::Version(name, version), .. }
         | Change::DeleteTag { subject: Subject::Version(name, version), .. } => (

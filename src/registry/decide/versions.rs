@@ -53,6 +53,8 @@ pub(super) fn create(registry: &Registry, at: Timestamp, user: &str, new: New) -
         model_id: logged.map(|model| model.model_id.clone()).unwrap_or_default(),
         stage: Stage::None,
         tags,
+        evaluation: Vec::new(),
+        gates: None,
         revision: 0,
     };
     Ok(vec![Event::VersionCreated { version }])

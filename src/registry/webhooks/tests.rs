@@ -88,6 +88,7 @@ impl Bench {
             user: "ada".into(),
             reason: "release 7".into(),
             expected_revision: None,
+            gated: false,
             change: Change::DeleteModel { name: "m".into() },
         };
         let decision = Decision { sequence, command, outcome: Outcome::Applied { events } };
@@ -168,15 +169,21 @@ async fn everything_that_happens_is_told_with_mlflows_payloads_in_order() {
         .map(|body| (format!("{}.{}", body["entity"], body["action"]).replace('"', ""), body["data"].clone()))
         .collect();
     let expected = [
-        ("model_version.created", json!({"name": "m", "version": "3", "source": "mlflow-artifacts:/0/r1/artifacts/model",
-            "run_id": "r1", "tags": {"team": "risk"}, "description": null})),
+        (
+            "model_version.created",
+            json!({"name": "m", "version": "3", "source": "mlflow-artifacts:/0/r1/artifacts/model",
+            "run_id": "r1", "tags": {"team": "risk"}, "description": null}),
+        ),
         ("model_version_tag.set", json!({"name": "m", "version": "3", "key": "a", "value": "1"})),
         ("model_version_tag.set", json!({"name": "m", "version": "3", "key": "b", "value": "2"})),
         ("model_version_tag.deleted", json!({"name": "m", "version": "3", "key": "a"})),
         ("model_version_alias.created", json!({"name": "m", "alias": "champion", "version": "3"})),
         ("model_version_alias.deleted", json!({"name": "m", "alias": "champion"})),
-        ("model_version.stage_transitioned", json!({"name": "m", "version": "3", "from_stage": "None",
-            "to_stage": "Staging", "user": "ada", "reason": "release 7"})),
+        (
+            "model_version.stage_transitioned",
+            json!({"name": "m", "version": "3", "from_stage": "None",
+            "to_stage": "Staging", "user": "ada", "reason": "release 7"}),
+        ),
         ("registered_model.deleted", json!({"name": "m"})),
     ];
     assert_eq!(told, expected.map(|(event, data)| (event.to_owned(), data)));

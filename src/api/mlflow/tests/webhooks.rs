@@ -110,9 +110,7 @@ fn told(entity: &str, action: &str, data: Value) -> Value {
 #[tokio::test]
 async fn another_registrys_versions_tags_and_aliases_arrive_in_any_order_with_their_numbers() {
     let bench = Bench::with(Decider::default(), Some("a token that webhooks do not have"));
-    let version = |number: &str| {
-        json!({"name": "m", "version": number, "source": format!("s3://b/{number}"), "run_id": null, "tags": {}})
-    };
+    let version = |number: &str| json!({"name": "m", "version": number, "source": format!("s3://b/{number}"), "run_id": null, "tags": {}});
     let alias = told("model_version_alias", "created", json!({"name": "m", "alias": "champion", "version": "2"}));
     let early = bench.tell("d0", INCOMING_SECRET, "0", &alias).await;
     assert_eq!((early.status.as_u16(), early.json()["code"].as_str()), (503, Some("not_here_yet")));
@@ -124,7 +122,10 @@ async fn another_registrys_versions_tags_and_aliases_arrive_in_any_order_with_th
     let tag = told("model_version_tag", "set", json!({"name": "m", "version": "1", "key": "k", "value": "v"}));
     bench.tell("d4", INCOMING_SECRET, "0", &tag).await.ok();
     assert_eq!(bench.tell("d4", INCOMING_SECRET, "0", &tag).await.ok()["outcome"], "repeated");
-    assert_eq!(bench.tell("d5", INCOMING_SECRET, "0", &told("prompt", "created", json!({}))).await.ok()["outcome"], "ignored");
+    assert_eq!(
+        bench.tell("d5", INCOMING_SECRET, "0", &told("prompt", "created", json!({}))).await.ok()["outcome"],
+        "ignored"
+    );
     let registry = bench.decider.registry.lock().unwrap();
     let versions: Vec<(u32, &str)> = registry.versions_of("m").map(|row| (row.version, row.source.as_str())).collect();
     assert_eq!(versions, [(1, "s3://b/1"), (2, "s3://b/2")]);
