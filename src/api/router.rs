@@ -38,6 +38,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/models/{model}/versions/{version}/evaluation", post(registry::evaluate))
         .route("/v1/models/{model}/versions/{version}/gates", get(registry::show_gates).post(registry::run_gates))
         .route("/v1/models/{model}/versions/{version}/gates/approval", post(registry::approve))
+        .route("/api/v1/lineage", post(registry::openlineage))
         .route(INCOMING, post(registry::mlflow_webhook))
         .route("/v1/alerts", get(tables::alerts))
         .route("/v1/retraining", get(tables::retraining))

@@ -12,7 +12,7 @@ use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, load_reference};
 use crate::api::{self, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic};
 use crate::artifacts::Artifacts;
-use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topics};
+use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;
 use crate::evaluate::EvaluateRole;
 use crate::evaluate::checks::{CheckRunner, load_checks};
@@ -24,6 +24,7 @@ use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
 use crate::registry::gates::GateRunner;
+use crate::registry::openlineage::{OpenLineageRole, OpenLineageSettings};
 use crate::registry::webhooks::{Outbound, WebhookRole};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
@@ -52,13 +53,15 @@ struct Connected {
 struct Senders {
     mailer: Option<Arc<dyn Mailer>>,
     webhooks: Outbound,
+    lineage: OpenLineageSettings,
 }
 
 impl Senders {
     fn new(settings: &Settings) -> Result<Self, AppError> {
         let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
         let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
-        Ok(Self { mailer, webhooks: Outbound::new(&settings.webhooks, &webhook_key(settings)?)? })
+        let webhooks = Outbound::new(&settings.webhooks, &webhook_key(settings)?)?;
+        Ok(Self { mailer, webhooks, lineage: settings.openlineage.clone() })
     }
 }
 
@@ -171,7 +174,7 @@ pub async fn start(
         follow_references(&mut app, &settings, &references, tail)?;
     }
     let partitions = connected.partitions;
-    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders) {
+    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders)? {
         start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
     }
     Ok(app)
@@ -253,7 +256,9 @@ async fn connect(app: &App, settings: &Settings) -> Result<Connected, AppError> 
 }
 
 async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, BusError> {
-    app.admin.ensure(&app.topics.all(&settings.bus)).await?;
+    let others = settings.openlineage.topics.iter().map(|name| Topic::of_others(name, &settings.bus));
+    let topics: Vec<Topic> = app.topics.all(&settings.bus).into_iter().chain(others).collect();
+    app.admin.ensure(&topics).await?;
     let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
     let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
     let registry =
@@ -372,7 +377,7 @@ fn build_roles(
     partitions: &Partitions,
     checks: &CheckRunner,
     senders: &Senders,
-) -> Vec<Box<dyn Role>> {
+) -> Result<Vec<Box<dyn Role>>, AppError> {
     let topics = app.topics.clone();
     let panes = PaneTopic { name: topics.panes.clone(), partitions: partitions.panes };
     let join_partitions = partitions.joins;
@@ -397,11 +402,14 @@ fn build_roles(
             Part::Webhooks => {
                 roles.push(Box::new(WebhookRole::new(&topics, senders.webhooks.clone(), &app.telemetry)));
             }
+            Part::Lineage => {
+                roles.push(Box::new(OpenLineageRole::new(&topics, &senders.lineage, &app.telemetry)?));
+            }
             Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, senders.mailer.clone(), &app.telemetry))),
             Part::Api => {}
         }
     }
-    roles
+    Ok(roles)
 }
 
 fn start_role(

@@ -41,6 +41,7 @@ pub enum Part {
     Notify,
     Registry,
     Webhooks,
+    Lineage,
     Api,
 }
 
@@ -114,8 +115,16 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 7] =
-        [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Webhooks, Self::Api];
+    pub const ALL: [Self; 8] = [
+        Self::Ingest,
+        Self::Join,
+        Self::Evaluate,
+        Self::Notify,
+        Self::Registry,
+        Self::Webhooks,
+        Self::Lineage,
+        Self::Api,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -126,6 +135,7 @@ impl Part {
             Self::Notify => "notify",
             Self::Registry => "registry",
             Self::Webhooks => "webhooks",
+            Self::Lineage => "lineage",
             Self::Api => "api",
         }
     }

@@ -105,7 +105,9 @@ fn written(standing: &Standing) -> String {
             let _ = writeln!(text, "                {detail}");
         }
         if gate.verdict != GateVerdict::Passed {
-            gate.sample.iter().for_each(|row| drop(writeln!(text, "                {row}")));
+            for row in &gate.sample {
+                let _ = writeln!(text, "                {row}");
+            }
         }
     }
     text

@@ -1,4 +1,4 @@
-//! Rows about versions before they are deployed: what gates look at, and what they said.
+//! Rows about versions before they are deployed: where they come from, what gates look at, and what they said.
 
 use crate::clock::Timestamp;
 use crate::event::Severity;
@@ -60,4 +60,21 @@ pub struct GateRow {
     /// The first of them, as JSON.
     pub sample: String,
     pub detail: Option<String>,
+}
+
+/// A row of `lineage_runs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineageRunRow {
+    pub run_id: String,
+    pub namespace: String,
+    pub job: String,
+    pub state: &'static str,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub updated_at: Timestamp,
+    pub code: Option<String>,
+    /// As JSON, like the outputs.
+    pub inputs: String,
+    pub outputs: String,
+    pub producer: String,
 }

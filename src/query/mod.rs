@@ -21,7 +21,7 @@ mod threads;
 
 use std::sync::Arc;
 
-pub use candidate::{EvaluationRow, GateRow, GoldenRow, SchemaRow};
+pub use candidate::{EvaluationRow, GateRow, GoldenRow, LineageRunRow, SchemaRow};
 pub use engine::{QueryAnswer, QueryEngine, QueryLimits};
 pub use error::QueryError;
 pub use parameters::{Parameters, Value};
@@ -42,6 +42,7 @@ pub struct Snapshot {
     pub registry_audit: Vec<Arc<RegistryAuditRow>>,
     pub evaluation: Vec<Arc<EvaluationRow>>,
     pub gates: Vec<Arc<GateRow>>,
+    pub lineage_runs: Vec<Arc<LineageRunRow>>,
     /// These are filled for gates only.
     pub signature: Vec<Arc<SchemaRow>>,
     pub monitored_schema: Vec<Arc<SchemaRow>>,

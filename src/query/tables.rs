@@ -15,6 +15,7 @@ mod detections;
 mod drift;
 mod fairness;
 mod features;
+mod lineage_runs;
 mod models;
 mod multivariate;
 mod performance;
@@ -34,7 +35,7 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 23] {
+pub fn catalogue() -> [&'static dyn Table; 24] {
     [
         &windows::TABLE,
         &features::TABLE,
@@ -54,6 +55,7 @@ pub fn catalogue() -> [&'static dyn Table; 23] {
         &models::TABLE,
         &versions::TABLE,
         &registry_audit::TABLE,
+        &lineage_runs::TABLE,
         &candidate::EVALUATION,
         &candidate::GATES,
         &candidate::SIGNATURE,

@@ -6,6 +6,7 @@ use super::entity::{
     DatasetInput, Evaluated, LoggedModelStatus, Metric, ModelOutput, RunStatus, Stage, Subject, Texts,
 };
 use super::gates::GateReport;
+use super::openlineage::Told;
 use super::webhooks::{SealedSecret, WebhookEvent};
 use crate::clock::Timestamp;
 
@@ -215,6 +216,10 @@ pub enum Change {
     },
     DeleteWebhook {
         webhook_id: String,
+    },
+    /// What others tell of a run.
+    RecordLineage {
+        told: Told,
     },
     SetTags {
         subject: Subject,

@@ -7,6 +7,7 @@ use super::entity::{
     RegisteredModel, Run, RunStatus, Stage, Subject, Texts,
 };
 use super::gates::GateReport;
+use super::openlineage::LineageRun;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 
@@ -42,6 +43,7 @@ pub enum Event {
     LoggedModelFinalized { model_id: String, status: LoggedModelStatus },
     LoggedModelParamsLogged { model_id: String, params: Texts },
     LoggedModelDeleted { model_id: String },
+    LineageRecorded { run: Box<LineageRun> },
     WebhookCreated { webhook: Webhook },
     WebhookUpdated { webhook: Webhook },
     WebhookDeleted { webhook_id: String },

@@ -13,6 +13,7 @@ mod event;
 pub mod gates;
 mod lineage;
 mod machine;
+pub mod openlineage;
 mod recent;
 mod record;
 mod rejection;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::entity::{Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Run, RunStatus, Subject, Texts};
 use super::event::Event;
 use super::gates::Approval;
+use super::openlineage::LineageRun;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 use crate::event::key_of;
@@ -26,6 +27,8 @@ pub struct Registry {
     pub(super) versions: BTreeMap<String, BTreeMap<u32, ModelVersion>>,
     pub(super) logged_models: BTreeMap<String, LoggedModel>,
     pub(super) webhooks: BTreeMap<String, Webhook>,
+    /// Of others, by their ids.
+    pub(super) lineage_runs: BTreeMap<String, LineageRun>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,7 @@ pub enum Entity {
     Version(String, u32),
     LoggedModel(String),
     Webhook(String),
+    LineageRun(String),
 }
 
 impl Entity {
@@ -57,6 +61,7 @@ impl Entity {
             Self::Version(name, version) => key_of(&["version", name, &version.to_string()]),
             Self::LoggedModel(id) => key_of(&["logged_model", id]),
             Self::Webhook(id) => key_of(&["webhook", id]),
+            Self::LineageRun(id) => key_of(&["lineage_run", id]),
         }
     }
 }
@@ -81,6 +86,7 @@ impl Default for Registry {
             versions: BTreeMap::new(),
             logged_models: BTreeMap::new(),
             webhooks: BTreeMap::new(),
+            lineage_runs: BTreeMap::new(),
         }
     }
 }
@@ -146,6 +152,15 @@ impl Registry {
         self.logged_models.get(id).filter(|model| !model.deleted)
     }
 
+    pub fn lineage_runs(&self) -> impl Iterator<Item = &LineageRun> {
+        self.lineage_runs.values()
+    }
+
+    #[must_use]
+    pub fn lineage_run(&self, id: &str) -> Option<&LineageRun> {
+        self.lineage_runs.get(id)
+    }
+
     pub fn webhooks(&self) -> impl Iterator<Item = &Webhook> {
         self.webhooks.values()
     }
@@ -178,7 +193,7 @@ impl Registry {
                         version.updated_at = at;
                     }
                 }
-                Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}
+                _ => {}
             }
         }
         touched
@@ -236,6 +251,10 @@ impl Registry {
             Event::WebhookCreated { webhook } | Event::WebhookUpdated { webhook } => {
                 self.webhooks.insert(webhook.webhook_id.clone(), webhook.clone());
                 vec![Entity::Webhook(webhook.webhook_id.clone())]
+            }
+            Event::LineageRecorded { run } => {
+                self.lineage_runs.insert(run.run_id.clone(), run.as_ref().clone());
+                vec![Entity::LineageRun(run.run_id.clone())]
             }
             Event::WebhookDeleted { webhook_id } => {
                 self.webhooks.remove(webhook_id);

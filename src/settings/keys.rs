@@ -8,12 +8,13 @@ use super::raw::{Entries, overlay};
 use super::suggest::nearest;
 
 /// Each table and the keys that stand in it.
-const TABLES: [(&str, &[&str]); 10] = [
+const TABLES: [(&str, &[&str]); 11] = [
     ("", &["data", "checkpoint"]),
     ("kafka", &["brokers", "listen", "prefix", "predictions", "outcomes", "partitions", "replication", "instance"]),
     ("state", &["url", "cache"]),
     ("registry", &["artifacts", "max_artifact"]),
     ("registry.gates", &["directory", "approval", "enforce"]),
+    ("registry.openlineage", &["namespace", "url", "api_key", "topics"]),
     ("registry.webhooks", &["allow", "key", "incoming_secret"]),
     ("http", &["listen", "max_body", "token"]),
     ("notify.email", &["url", "from", "to", "username", "password"]),

@@ -10,6 +10,7 @@ mod gates;
 mod kafka;
 mod keys;
 mod model;
+mod openlineage;
 mod policy;
 mod raw;
 mod reader;
@@ -37,6 +38,7 @@ use crate::ingest::IngestSettings;
 use crate::model::Model;
 use crate::notify::EmailSettings;
 use crate::registry::gates::GateSettings;
+use crate::registry::openlineage::OpenLineageSettings;
 use crate::registry::webhooks::WebhookSettings;
 use crate::state::StateSettings;
 
@@ -56,6 +58,7 @@ pub struct Settings {
     pub email: Option<EmailSettings>,
     pub artifacts: ArtifactSettings,
     pub webhooks: WebhookSettings,
+    pub openlineage: OpenLineageSettings,
     pub gates: GateSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,

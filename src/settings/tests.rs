@@ -37,6 +37,11 @@ max_artifact = "3GiB"
 directory = "gates"
 approval = true
 enforce = true
+[registry.openlineage]
+namespace = "prod"
+url = "https://marquez.example.com/api/v1/lineage"
+api_key = "hunter2"
+topics = ["lineage.events"]
 [registry.webhooks]
 allow = ["hooks.internal:8080", "10.0.0.7"]
 key = "hunter2 hunter2 hunter2"
@@ -454,6 +459,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     assert_eq!(format!("{:?}", again.email), format!("{:?}", settings.email));
     assert_eq!(format!("{:?}", again.gates), format!("{:?}", settings.gates));
     assert_eq!(again.webhooks.allow, settings.webhooks.allow);
+    assert_eq!(format!("{:?}", again.openlineage), format!("{:?}", settings.openlineage));
 
     let plain = read(include_str!("../../config/plimsoll.toml")).unwrap();
     let again = read(&show(&plain)).unwrap();

@@ -18,7 +18,8 @@ fn start(extra: &str) -> (tempfile::TempDir, Service) {
 
 fn gate(service: &Service, action: &str, version: &str) -> (Output, String) {
     let output = run_plimsoll(&["gate", action, "m", version, "--url", service.http().base()]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = [&output.stdout[..], &output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
     (output, said)
 }
 

@@ -27,6 +27,7 @@ mod http;
 mod imports;
 mod membership;
 mod mlflow;
+mod openlineage;
 mod pipeline;
 mod references;
 mod simulation;

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::any;
+use plimsoll::clock::{Clock, SystemClock};
 use plimsoll::registry::webhooks::{sign, verify};
 use serde_json::{Value, json};
 
@@ -165,7 +166,7 @@ fn another_registrys_webhook_is_taken_if_it_is_signed() {
     let (_folder, mut service) = start(&format!("[registry.webhooks]\nincoming_secret = \"{SECRET}\"\n"));
     let body = json!({"entity": "model_version", "action": "created", "timestamp": "2026-01-01T00:00:00+00:00",
         "data": {"name": "theirs", "version": "7", "source": "s3://bucket/theirs", "run_id": null, "tags": {}}});
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let now = (SystemClock.now().millis() / 1_000).to_string();
     let send = |secret: &str| {
         let body = body.to_string();
         let request = reqwest::Client::builder().no_proxy().build().unwrap();

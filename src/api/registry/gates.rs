@@ -184,7 +184,7 @@ async fn refuse(state: &ApiState, author: Author, model: &str, version: u32, pro
     }
 }
 
-async fn submit(
+pub(super) async fn submit(
     state: &ApiState,
     author: Author,
     expected_revision: Option<u64>,
@@ -221,7 +221,7 @@ fn behind(behind: Behind) -> Problem {
     Problem::unavailable("registry_behind", behind.to_string(), RETRY_AFTER_SECONDS)
 }
 
-fn problem(error: SubmitError) -> Problem {
+pub(super) fn problem(error: SubmitError) -> Problem {
     let rejection = match error {
         SubmitError::Rejected(rejection) => rejection,
         SubmitError::Unavailable(reason) => {

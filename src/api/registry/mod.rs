@@ -6,6 +6,7 @@ mod gates;
 mod incoming;
 mod lineage;
 mod markdown;
+mod openlineage;
 mod rows;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ pub(super) use gates::{approve, evaluate, run_gates, show_gates};
 pub use incoming::SeenDeliveries;
 pub(super) use incoming::mlflow_webhook;
 pub(super) use lineage::lineage;
+pub(super) use openlineage::openlineage;
 
 /// One copy shared by the thread that feeds it and the requests that read it or wait for their commands.
 #[derive(Clone, Default)]
@@ -159,6 +161,11 @@ fn show(registered: &mut Registered, registry: &Registry, decision: &Decision, t
                 }
                 None => registered.remove_version(name, *version),
             },
+            Entity::LineageRun(id) => {
+                if let Some(run) = registry.lineage_run(id) {
+                    registered.put_lineage_run(rows::lineage_run(run));
+                }
+            }
             Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::api::view::Judged;
-use crate::query::{GateRow, RegistryAuditRow, VersionRow};
+use crate::query::{GateRow, LineageRunRow, RegistryAuditRow, VersionRow};
 use crate::registry::gates::{Evidence, GateReport, GateResult};
+use crate::registry::openlineage::LineageRun;
 use crate::registry::{Decision, Event, Lineage, ModelVersion, Outcome, Registry};
 
 /// Longer details of an audit row are cut; the log has them whole.
@@ -53,6 +54,22 @@ fn gate_rows(found: &ModelVersion, report: &GateReport) -> Vec<Arc<GateRow>> {
         detail: gate.detail.clone(),
     };
     report.gates.iter().map(|gate| Arc::new(row(gate))).collect()
+}
+
+pub(super) fn lineage_run(run: &LineageRun) -> Arc<LineageRunRow> {
+    Arc::new(LineageRunRow {
+        run_id: run.run_id.clone(),
+        namespace: run.namespace.clone(),
+        job: run.job.clone(),
+        state: run.state.name(),
+        started_at: run.started_at,
+        ended_at: run.ended_at,
+        updated_at: run.updated_at,
+        code: run.code.clone(),
+        inputs: serde_json::to_string(&run.inputs).unwrap_or_default(),
+        outputs: serde_json::to_string(&run.outputs).unwrap_or_default(),
+        producer: run.producer.clone(),
+    })
 }
 
 pub(super) fn audit(decision: &Decision) -> Arc<RegistryAuditRow> {

@@ -156,6 +156,7 @@ impl View {
             registry_audit: self.registered.audit(),
             evaluation: self.registered.evaluation(),
             gates: self.registered.gates(),
+            lineage_runs: self.registered.lineage_runs(),
             ..Snapshot::default()
         });
         self.snapshot = Some(Arc::clone(&snapshot));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::query::{EvaluationRow, GateRow, ModelRow, RegistryAuditRow, VersionRow};
+use crate::query::{EvaluationRow, GateRow, LineageRunRow, ModelRow, RegistryAuditRow, VersionRow};
 use crate::registry::Stage;
 
 /// Rows of `registry_audit`; older ones are on the topic.
@@ -14,6 +14,7 @@ const AUDIT: usize = 10_000;
 pub struct Registered {
     versions: BTreeMap<String, BTreeMap<u32, Arc<VersionRow>>>,
     judged: BTreeMap<(String, u32), Judged>,
+    lineage_runs: BTreeMap<String, Arc<LineageRunRow>>,
     audit: VecDeque<Arc<RegistryAuditRow>>,
 }
 
@@ -48,6 +49,14 @@ impl Registered {
 
     pub fn put_judged(&mut self, name: &str, version: u32, judged: Judged) {
         self.judged.insert((name.to_owned(), version), judged);
+    }
+
+    pub fn put_lineage_run(&mut self, row: Arc<LineageRunRow>) {
+        self.lineage_runs.insert(row.run_id.clone(), row);
+    }
+
+    pub(super) fn lineage_runs(&self) -> Vec<Arc<LineageRunRow>> {
+        self.lineage_runs.values().cloned().collect()
     }
 
     pub(super) fn evaluation(&self) -> Vec<Arc<EvaluationRow>> {

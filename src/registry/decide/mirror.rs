@@ -11,7 +11,7 @@ use crate::registry::state::Registry;
 
 pub(super) struct Version {
     pub(super) name: String,
-    pub(super) version: u32,
+    pub(super) number: u32,
     pub(super) source: String,
     pub(super) run_id: String,
     pub(super) description: String,
@@ -34,18 +34,18 @@ pub(super) fn model(
 
 /// With the number that it has there, and with its model if that is not here yet.
 pub(super) fn version(registry: &Registry, at: Timestamp, user: &str, told: Version) -> Result<Vec<Event>, Rejection> {
-    let Version { name, version, source, run_id, description, tags } = told;
+    let Version { name, number, source, run_id, description, tags } = told;
     for (what, text) in [("Source", &source), ("Run ID", &run_id), ("Description", &description)] {
         checks::text(what, text)?;
     }
     checks::tags(&tags)?;
-    if version == 0 || version == u32::MAX {
-        return Err(Rejection::invalid(format!("{version} is no number of a version")));
+    if number == 0 || number == u32::MAX {
+        return Err(Rejection::invalid(format!("{number} is no number of a version")));
     }
-    match registry.version(&name, version) {
+    match registry.version(&name, number) {
         Some(known) if known.source == source => return Ok(Vec::new()),
         Some(_) => {
-            let message = format!("Model Version (name={name}, version={version}) already exists with another source");
+            let message = format!("Model Version (name={name}, version={number}) already exists with another source");
             return Err(Rejection::exists(message));
         }
         None => {}
@@ -54,7 +54,7 @@ pub(super) fn version(registry: &Registry, at: Timestamp, user: &str, told: Vers
     versions::check_room(registry.versions.get(&name).map_or(0, BTreeMap::len))?;
     let version = ModelVersion {
         name,
-        version,
+        version: number,
         created_at: at,
         updated_at: at,
         user_id: user.to_owned(),

@@ -3,6 +3,7 @@
 mod checks;
 mod experiments;
 mod gates;
+mod lineage;
 mod logged_models;
 mod mirror;
 mod models;
@@ -55,9 +56,12 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
             versions::create(registry, at, user, new)
         }
         Change::MirrorModel { name, description, tags } => mirror::model(registry, at, name, description, tags),
-        Change::MirrorVersion { name, version, source, run_id, description, tags } => {
-            mirror::version(registry, at, user, mirror::Version { name, version, source, run_id, description, tags })
-        }
+        Change::MirrorVersion { name, version, source, run_id, description, tags } => mirror::version(
+            registry,
+            at,
+            user,
+            mirror::Version { name, number: version, source, run_id, description, tags },
+        ),
         Change::DescribeVersion { name, version, description } => {
             versions::describe(registry, name, version, description)
         }
@@ -85,6 +89,7 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
             webhooks::update(registry, at, &webhook_id, Wanted { name, description, url, events, secret, active })
         }
         Change::DeleteWebhook { webhook_id } => webhooks::delete(registry, webhook_id),
+        Change::RecordLineage { told } => lineage::record(registry, &told),
         Change::SetTags { subject, tags } => set_tags(registry, subject, tags),
         Change::DeleteTag { subject, key } => delete_tag(registry, subject, key),
     }

@@ -136,17 +136,14 @@ fn logged(run: &Run, of_champion: bool) -> Vec<Evaluated> {
             None => (None, name),
         };
         let dataset = metric.dataset_digest.clone();
-        match name.rsplit_once('.') {
-            Some((base, part @ ("lower" | "upper" | "n"))) => {
-                parts.push(((dataset, slice, base.to_owned()), part, metric.value));
-            }
-            _ => {
-                let (lower, upper, n) = (None, None, None);
-                let (name, value) = (name.to_owned(), metric.value);
-                let row = Evaluated { dataset, slice, metric: name, value, lower, upper, n };
-                rows.insert(key(&row), row);
-            }
+        if let Some((base, part @ ("lower" | "upper" | "n"))) = name.rsplit_once('.') {
+            parts.push(((dataset, slice, base.to_owned()), part, metric.value));
+            continue;
         }
+        let (lower, upper, n) = (None, None, None);
+        let (name, value) = (name.to_owned(), metric.value);
+        let row = Evaluated { dataset, slice, metric: name, value, lower, upper, n };
+        rows.insert(key(&row), row);
     }
     for (key, part, value) in parts {
         let Some(row) = rows.get_mut(&key) else { continue };

@@ -71,7 +71,7 @@ fn is_plain(key: &str) -> bool {
 
 /// Whether a quoted scalar ends here: its quotes are doubled inside.
 fn is_closed(scalar: &str) -> bool {
-    scalar.starts_with('\'') && scalar.matches('\'').count() % 2 == 0
+    scalar.starts_with('\'') && scalar.matches('\'').count().is_multiple_of(2)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn a_person_agrees_or_refuses_once() {
 #[test]
 fn where_gates_are_enforced_only_what_passed_can_be_staged_or_made_the_champion() {
     let mut bench = Bench::with_versions(1);
-    let mut gated = |bench: &mut Bench, change: Change| {
+    let gated = |bench: &mut Bench, change: Change| {
         bench.given += 1;
         let command = Command { gated: true, ..command(bench.given, change) };
         let events = decide(&bench.registry, &command)?;

@@ -14,7 +14,8 @@ use super::targets::{TargetError, Targets};
 
 #[derive(Debug)]
 pub(super) struct HttpPoster {
-    client: Client,
+    /// Without certificates, for example, there is none; that must not keep the service from starting.
+    client: Result<Client, String>,
 }
 
 /// The longest that a receiver may take.
@@ -28,7 +29,7 @@ struct GuardedResolver {
 }
 
 impl HttpPoster {
-    pub(super) fn new(targets: Targets) -> Result<Self, PostError> {
+    pub(super) fn new(targets: Targets) -> Self {
         let client = Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -38,14 +39,15 @@ impl HttpPoster {
             .dns_resolver(GuardedResolver { targets })
             .user_agent(concat!("plimsoll/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { client: client.map_err(|error| PostError::Unreachable(in_full(&error)))? })
+        Self { client: client.map_err(|error| in_full(&error)) }
     }
 }
 
 #[async_trait]
 impl Poster for HttpPoster {
     async fn post(&self, post: Post) -> Result<Reply, PostError> {
-        let mut request = self.client.post(&post.url).body(post.body);
+        let client = self.client.as_ref().map_err(|reason| PostError::Unreachable(reason.clone()))?;
+        let mut request = client.post(&post.url).body(post.body);
         for (name, value) in post.headers {
             request = request.header(name, value);
         }

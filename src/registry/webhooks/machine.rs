@@ -139,7 +139,7 @@ impl WebhookMachine {
             }
             let key = (webhook_id, self.next);
             self.next += 1;
-            self.deliveries.insert(key.clone(), Delivery::new(id, occurrence.event, occurrence.body(), now));
+            self.deliveries.insert(key.clone(), Delivery::new(id, occurrence.event.name(), occurrence.body(), now));
             self.changed_deliveries.insert(key);
         }
     }
@@ -181,7 +181,7 @@ impl WebhookMachine {
         let Some(mut delivery) = self.deliveries.remove(&key) else { return };
         self.changed_deliveries.insert(key.clone());
         let fate = delivery.attempted(answer, now);
-        let (id, event, webhook) = (delivery.id.clone(), delivery.event.name(), key.0.clone());
+        let (id, event, webhook) = (delivery.id.clone(), delivery.event.clone(), key.0.clone());
         let error = delivery.last_error.clone().unwrap_or_default();
         match fate {
             Fate::Sent => {
@@ -203,7 +203,7 @@ impl WebhookMachine {
 
     fn bury(&mut self, key: Key, delivery: Delivery) {
         self.results.count(Results::DEAD);
-        let (id, event, webhook) = (&delivery.id, delivery.event.name(), &key.0);
+        let (id, event, webhook) = (&delivery.id, &delivery.event, &key.0);
         let error = delivery.last_error.clone().unwrap_or_default();
         tracing::error!(id, event, webhook, attempts = delivery.attempts, error, "webhook delivery given up");
         self.changed_deliveries.insert(key.clone());

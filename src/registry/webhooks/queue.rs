@@ -2,25 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PostError, Reply, WebhookEvent};
+use super::{PostError, Reply};
 use crate::clock::{Span, Timestamp};
 
 /// One event on its way to one receiver, and what became of it so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Delivery {
+pub(in crate::registry) struct Delivery {
     /// The same for every attempt, so that the receiver can drop repeats.
-    pub(super) id: String,
-    pub(super) event: WebhookEvent,
-    pub(super) body: String,
-    pub(super) queued_at: Timestamp,
-    pub(super) next_attempt_at: Timestamp,
-    pub(super) attempts: u32,
-    pub(super) last_error: Option<String>,
+    pub(in crate::registry) id: String,
+    /// What it tells of.
+    pub(in crate::registry) event: String,
+    pub(in crate::registry) body: String,
+    pub(in crate::registry) queued_at: Timestamp,
+    pub(in crate::registry) next_attempt_at: Timestamp,
+    pub(in crate::registry) attempts: u32,
+    pub(in crate::registry) last_error: Option<String>,
 }
 
 /// What an attempt means for its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::registry) enum Fate {
     Sent,
     Retry,
     Dead,
@@ -33,13 +34,13 @@ const LONGEST_DELAY: i64 = 600_000;
 const LONGEST_ERROR: usize = 500;
 
 impl Delivery {
-    pub(super) const fn new(id: String, event: WebhookEvent, body: String, now: Timestamp) -> Self {
+    pub(in crate::registry) const fn new(id: String, event: String, body: String, now: Timestamp) -> Self {
         Self { id, event, body, queued_at: now, next_attempt_at: now, attempts: 0, last_error: None }
     }
 
     /// Doubles the delay with every attempt and gives up after a day. What the receiver refuses for good is given up
     /// at once.
-    pub(super) fn attempted(&mut self, answer: &Result<Reply, PostError>, now: Timestamp) -> Fate {
+    pub(in crate::registry) fn attempted(&mut self, answer: &Result<Reply, PostError>, now: Timestamp) -> Fate {
         self.attempts += 1;
         let (error, is_final) = match answer {
             Ok(reply) if reply.is_success() => return Fate::Sent,

@@ -85,6 +85,16 @@ impl Targets {
 
 const LOCALHOST: &str = "localhost";
 
+impl AllowedHost {
+    /// The host of a URL, on its port.
+    pub fn of(url: &str) -> Result<Self, TargetError> {
+        let url = Url::parse(url).map_err(|error| TargetError::Malformed(error.to_string()))?;
+        let host = url.host_str().ok_or_else(|| TargetError::Malformed("it names no host".to_owned()))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+        Ok(Self { host: host.to_ascii_lowercase(), port: url.port_or_known_default() })
+    }
+}
+
 impl FromStr for AllowedHost {
     type Err = String;
 
@@ -114,15 +124,14 @@ impl fmt::Display for AllowedHost {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match embedded(address) {
-            Some(inner) => is_public_v4(inner),
-            // Only 2000::/3 is given out; of it not what documents, tunnels and tests use.
-            None => {
-                let [first, second, ..] = address.segments();
-                first & 0xe000 == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second < 0x200 || second == 0xdb8))
-            }
-        },
+        IpAddr::V6(address) => embedded(address).map_or_else(|| is_public_v6(address), is_public_v4),
     }
+}
+
+/// Only `2000::/3` is given out; of it not what documents, tunnels and tests use.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.segments();
+    first & 0xe000 == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second < 0x200 || second == 0xdb8))
 }
 
 /// The IPv4 address in a mapped or translated one.
