@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::credentials::{self, BASIC, BEARER};
+use super::router::INCOMING;
 use super::{ApiState, Problem};
 
 /// Probes and scrapers come without a token.
@@ -18,7 +19,7 @@ pub(super) async fn require_token(State(state): State<ApiState>, request: Reques
         return next.run(request).await;
     };
     let path = request.uri().path();
-    if OPEN.contains(&path) || credentials::show(request.headers(), token) {
+    if OPEN.contains(&path) || path == INCOMING || credentials::show(request.headers(), token) {
         return next.run(request).await;
     }
     // A browser that opens the first page is asked for a password; programs are told of the token.

@@ -4,6 +4,7 @@
 //! [`View`], so that no request waits for a topic to be read.
 
 mod adapters;
+mod author;
 mod body;
 mod credentials;
 mod events;
@@ -31,7 +32,7 @@ mod tests;
 mod view;
 
 pub use problem::Problem;
-pub use registry::{Behind, RegistryHandle, SubmitError, follow_registry};
+pub use registry::{Behind, RegistryHandle, SeenDeliveries, SubmitError, follow_registry};
 pub use router::router;
 pub use server::{ApiError, bind, serve, serve_on};
 pub use serving::ServingPart;

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::serving::{self, Prepared};
 use super::threads::Threads;
+use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, load_reference};
 use crate::api::{
     self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic,
 };
 use crate::artifacts::Artifacts;
-use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topics};
+use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;
 use crate::evaluate::EvaluateRole;
 use crate::evaluate::checks::{CheckRunner, load_checks};
@@ -27,6 +28,9 @@ use crate::notify::{Mailer, NotifyRole, SmtpMailer};
 use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
+use crate::registry::gates::GateRunner;
+use crate::registry::openlineage::{OpenLineageRole, OpenLineageSettings};
+use crate::registry::webhooks::{Outbound, WebhookRole};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
 use crate::state::{Identity, StateError, StateRoot};
@@ -50,6 +54,22 @@ struct Connected {
     partitions: Partitions,
 }
 
+/// What reaches out of the service.
+struct Senders {
+    mailer: Option<Arc<dyn Mailer>>,
+    webhooks: Outbound,
+    lineage: OpenLineageSettings,
+}
+
+impl Senders {
+    fn new(settings: &Settings) -> Result<Self, AppError> {
+        let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+        let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
+        let webhooks = Outbound::new(&settings.webhooks, &webhook_key(settings)?)?;
+        Ok(Self { mailer, webhooks, lineage: settings.openlineage.clone() })
+    }
+}
+
 struct Partitions {
     panes: i32,
     joins: i32,
@@ -71,9 +91,9 @@ pub async fn start(
     let limits = QueryLimits { memory: settings.checks.memory, timeout: settings.checks.timeout, max_rows: MAX_ROWS };
     // Two engines, so that a user's long query cannot hold up the checks.
     let (sql, engine) = (QueryEngine::new(limits)?, QueryEngine::new(limits)?);
-    let checks = CheckRunner::new(engine, load_checks(&settings.checks.directory)?);
+    let checks = CheckRunner::new(engine.clone(), load_checks(&settings.checks.directory)?);
     checks.validate().await?;
-    let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+    let senders = Senders::new(&settings)?;
     let references = read_references(&settings, ready).await?;
     let state = Arc::new(StateRoot::open(&settings.state)?.watched_by(&telemetry));
 
@@ -98,6 +118,11 @@ pub async fn start(
             registry: registry.clone(),
             artifacts: Artifacts::open(&settings.artifacts)?,
             serving: serving_part,
+            outbound: senders.webhooks.clone(),
+            gates: GateRunner::new(engine.clone(), settings.gates.clone()),
+            references: references.clone(),
+            incoming_secret: settings.webhooks.incoming_secret.clone(),
+            seen: Arc::default(),
             sink: Arc::clone(&producer) as Arc<dyn EventSink>,
             sql: Arc::new(sql),
             telemetry: telemetry.clone(),
@@ -142,7 +167,7 @@ pub async fn start(
         return Err(error);
     }
     let partitions = follow(&mut app, &settings, &references, connected)?;
-    let mut roles = build_roles(&app, &settings, &models, &references, &partitions, &checks, mailer);
+    let mut roles = build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders)?;
     roles.extend(prepared.map(|prepared| start_serving(&mut app, prepared, &models)));
     for role in roles {
         start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
@@ -245,7 +270,9 @@ async fn connect(app: &App, settings: &Settings) -> Result<Connected, AppError> 
 }
 
 async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, BusError> {
-    app.admin.ensure(&app.topics.all(&settings.bus)).await?;
+    let others = settings.openlineage.topics.iter().map(|name| Topic::of_others(name, &settings.bus));
+    let topics: Vec<Topic> = app.topics.all(&settings.bus).into_iter().chain(others).collect();
+    app.admin.ensure(&topics).await?;
     let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
     let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
     let reads_registry = app.parts.contains(&Part::Api) || app.parts.contains(&Part::Serve);
@@ -383,12 +410,11 @@ fn build_roles(
     references: &References,
     partitions: &Partitions,
     checks: &CheckRunner,
-    mailer: Option<SmtpMailer>,
-) -> Vec<Box<dyn Role>> {
+    senders: &Senders,
+) -> Result<Vec<Box<dyn Role>>, AppError> {
     let topics = app.topics.clone();
     let panes = PaneTopic { name: topics.panes.clone(), partitions: partitions.panes };
     let join_partitions = partitions.joins;
-    let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
     let mut roles: Vec<Box<dyn Role>> = Vec::new();
     for part in &app.parts {
         let (models, topics, panes) = (Arc::clone(models), topics.clone(), panes.clone());
@@ -407,12 +433,18 @@ fn build_roles(
                 roles.push(Box::new(EvaluateRole { models, topics, panes, references, checks: checks.clone() }));
             }
             Part::Registry => roles.push(Box::new(RegistryRole::new(&topics))),
-            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, mailer.clone(), &app.telemetry))),
+            Part::Webhooks => {
+                roles.push(Box::new(WebhookRole::new(&topics, senders.webhooks.clone(), &app.telemetry)));
+            }
+            Part::Lineage => {
+                roles.push(Box::new(OpenLineageRole::new(&topics, &senders.lineage, &app.telemetry)?));
+            }
+            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, senders.mailer.clone(), &app.telemetry))),
             // Serving is started on its own, where it can be.
             Part::Serve | Part::Api => {}
         }
     }
-    roles
+    Ok(roles)
 }
 
 fn start_serving(app: &mut App, prepared: Prepared, models: &Arc<Vec<Model>>) -> Box<dyn Role> {

@@ -85,6 +85,7 @@ mod tests {
                 user: "ada".into(),
                 reason: String::new(),
                 expected_revision: None,
+                gated: false,
                 change,
             };
             let events = decide(&registry, &command).unwrap();

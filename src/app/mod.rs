@@ -10,6 +10,7 @@ mod reference;
 mod serving;
 mod settle;
 mod threads;
+mod webhook_key;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::evaluate::checks::CheckErrors;
 use crate::notify::MailError;
 use crate::profile::DecodeError;
 use crate::query::QueryError;
+use crate::registry::webhooks::PostError;
 use crate::state::StateError;
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -41,6 +43,8 @@ pub enum Part {
     Notify,
     Registry,
     Serve,
+    Webhooks,
+    Lineage,
     Api,
 }
 
@@ -83,6 +87,10 @@ pub enum AppError {
     Mail(#[from] MailError),
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("registry.webhooks: {0}")]
+    Webhooks(#[from] PostError),
+    #[error("the key of webhook secrets in {path} cannot be used: {reason}; set registry.webhooks.key")]
+    WebhookKey { path: String, reason: String },
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -112,8 +120,17 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 7] =
-        [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Serve, Self::Api];
+    pub const ALL: [Self; 9] = [
+        Self::Ingest,
+        Self::Join,
+        Self::Evaluate,
+        Self::Notify,
+        Self::Registry,
+        Self::Webhooks,
+        Self::Lineage,
+        Self::Serve,
+        Self::Api,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -124,6 +141,8 @@ impl Part {
             Self::Notify => "notify",
             Self::Registry => "registry",
             Self::Serve => "serve",
+            Self::Webhooks => "webhooks",
+            Self::Lineage => "lineage",
             Self::Api => "api",
         }
     }

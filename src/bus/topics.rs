@@ -21,6 +21,8 @@ pub struct Topics {
     pub registry_commands: String,
     pub requests: String,
     pub responses: String,
+    /// What is told in OpenLineage's events.
+    pub openlineage: String,
     pub deadletter: String,
 }
 
@@ -58,6 +60,7 @@ impl Topics {
             registry_commands: own("registry-commands"),
             requests: own("requests"),
             responses: own("responses"),
+            openlineage: own("openlineage"),
             deadletter: own("deadletter"),
         }
     }
@@ -80,6 +83,7 @@ impl Topics {
             Topic::new(&self.registry_commands, 1).compacted().large(),
             Topic::new(&self.requests, many).large(),
             Topic::new(&self.responses, many).large(),
+            Topic::new(&self.openlineage, 1),
             Topic::new(&self.deadletter, many).large(),
         ];
         users.chain(own).collect()
@@ -89,6 +93,12 @@ impl Topics {
 impl Topic {
     fn new(name: &str, partitions: i32) -> Self {
         Self { name: name.to_owned(), partitions, compacted: false, max_message_bytes: None }
+    }
+
+    /// One that others write to.
+    #[must_use]
+    pub fn of_others(name: &str, settings: &BusSettings) -> Self {
+        Self::new(name, settings.partitions)
     }
 
     fn compacted(self) -> Self {

@@ -5,6 +5,8 @@ use clap::Args;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
 
 /// Which service is asked.
 #[derive(Clone, Debug, Args)]
@@ -29,28 +31,38 @@ struct Problem {
 }
 
 /// Gets what stands at a path, whose parts are encoded as need be.
-pub(super) async fn get(service: &Service, path: &[&str]) -> anyhow::Result<String> {
-    answered(&service.url, request(service, path, &[])?).await
+pub(super) async fn get<P: AsRef<str>>(service: &Service, path: &[P]) -> anyhow::Result<String> {
+    answered(&service.url, authorised(service, reqwest::Client::new().get(url_of(service, path)?))).await
+}
+
+/// Posts JSON to a path.
+pub(super) async fn post<P: AsRef<str>>(service: &Service, path: &[P], body: Value) -> anyhow::Result<String> {
+    let request = reqwest::Client::new().post(url_of(service, path)?).json(&body);
+    answered(&service.url, authorised(service, request)).await
 }
 
 /// As [`get`], with a query, for what may be no text.
 pub(super) async fn get_bytes(service: &Service, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Vec<u8>> {
-    let response = response(&service.url, request(service, path, query)?).await?;
+    let mut url = url_of(service, path)?;
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    let response = response(&service.url, authorised(service, reqwest::Client::new().get(url))).await?;
     let bytes = response.bytes().await.with_context(|| format!("the answer of {} broke off", service.url))?;
     Ok(bytes.to_vec())
 }
 
-fn request(service: &Service, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<RequestBuilder> {
-    let mut url = url::Url::parse(&service.url).with_context(|| format!("{} is no address", service.url))?;
+fn url_of<P: AsRef<str>>(service: &Service, path: &[P]) -> anyhow::Result<Url> {
+    let mut url = Url::parse(&service.url).with_context(|| format!("{} is no address", service.url))?;
     url.path_segments_mut().map_err(|()| anyhow!("{} is no address", service.url))?.pop_if_empty().extend(path);
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    let request = reqwest::Client::new().get(url);
-    Ok(match &service.token {
+    Ok(url)
+}
+
+fn authorised(service: &Service, request: RequestBuilder) -> RequestBuilder {
+    match &service.token {
         Some(token) => request.bearer_auth(token),
         None => request,
-    })
+    }
 }
 
 /// The body of the answer; an error says what the service at `base` has against the request.

@@ -8,11 +8,14 @@ use super::raw::{Entries, overlay};
 use super::suggest::nearest;
 
 /// Each table and the keys that stand in it.
-const TABLES: [(&str, &[&str]); 9] = [
+const TABLES: [(&str, &[&str]); 12] = [
     ("", &["data", "checkpoint"]),
     ("kafka", &["brokers", "listen", "prefix", "predictions", "outcomes", "partitions", "replication", "instance"]),
     ("state", &["url", "cache"]),
     ("registry", &["artifacts", "max_artifact"]),
+    ("registry.gates", &["directory", "approval", "enforce"]),
+    ("registry.openlineage", &["namespace", "url", "api_key", "topics"]),
+    ("registry.webhooks", &["allow", "key", "incoming_secret"]),
     ("http", &["listen", "max_body", "token"]),
     (
         "serving",

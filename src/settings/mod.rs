@@ -6,9 +6,11 @@
 
 mod detectors;
 mod error;
+mod gates;
 mod kafka;
 mod keys;
 mod model;
+mod openlineage;
 mod policy;
 mod raw;
 mod reader;
@@ -19,6 +21,7 @@ mod show;
 mod suggest;
 mod units;
 mod values;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +38,9 @@ use crate::evaluate::ChecksSettings;
 use crate::ingest::IngestSettings;
 use crate::model::Model;
 use crate::notify::EmailSettings;
+use crate::registry::gates::GateSettings;
+use crate::registry::openlineage::OpenLineageSettings;
+use crate::registry::webhooks::WebhookSettings;
 use crate::serve::ServingSettings;
 use crate::state::StateSettings;
 
@@ -54,6 +60,9 @@ pub struct Settings {
     pub email: Option<EmailSettings>,
     pub artifacts: ArtifactSettings,
     pub serving: ServingSettings,
+    pub webhooks: WebhookSettings,
+    pub openlineage: OpenLineageSettings,
+    pub gates: GateSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,
     /// How often state is written, and the longest an event waits for it.
