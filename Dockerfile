@@ -12,8 +12,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/plimsoll --create-home plimsoll
 COPY --from=build /usr/local/bin/plimsoll /usr/local/bin/plimsoll
-# The checks that deploy/plimsoll.toml names; the configuration itself is the user's, mounted beside them.
+# The checks and gates that deploy/plimsoll.toml names; the configuration itself is the user's, mounted beside them.
 COPY sql/checks /etc/plimsoll/checks
+COPY sql/gates /etc/plimsoll/gates
 USER plimsoll
 WORKDIR /var/lib/plimsoll
 ENV PLIMSOLL_CONFIG=/etc/plimsoll/plimsoll.toml

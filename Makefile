@@ -140,4 +140,4 @@ kafka-stop: ## Stops it
 
 .PHONY: clean-tools
 clean-tools: ## Removes the tests' Kafka and Python environments from the cache
-	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)"/golden-*venv "$(CACHE)"/mlflow-*venv
+	rm -rf "$(CACHE)/kafka" "$(CACHE)/venv" "$(CACHE)"/golden-*venv "$(CACHE)"/mlflow-*venv "$(CACHE)/serve-venv"

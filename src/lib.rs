@@ -15,11 +15,11 @@
 //!   watermarks, windows and their revisions, series of panes for the detectors).
 //! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
 //!   data files), [`state`] (SlateDB), [`artifacts`] (files of
-//!   models on an object store), [`query`] (DataFusion over the tables).
+//!   models on an object store), [`onnx`] (models in ONNX Runtime), [`query`] (DataFusion over the tables).
 //! - The frame of every role: [`runner`] (reads, applies, checkpoints, publishes).
 //! - Roles: [`ingest`] (events to panes and join rows), [`join`] (outcomes to predictions), [`evaluate`] (panes to
 //!   windows, checks, alerts, retraining requests), [`notify`] (alerts to people), [`registry`] (experiments,
-//!   runs, models and their versions).
+//!   runs, models and their versions), [`serve`] (versions answer, over HTTP and on the stream).
 //! - Edges: [`api`] (HTTP and the first page).
 //! - The front door: [`settings`], [`app`] (builds, starts and drains the roles), [`cli`] (one file per subcommand).
 
@@ -38,12 +38,14 @@ pub mod ingest;
 pub mod join;
 pub mod model;
 pub mod notify;
+pub mod onnx;
 pub mod performance;
 pub mod profile;
 pub mod quality;
 pub mod query;
 pub mod registry;
 pub mod runner;
+pub mod serve;
 pub mod settings;
 pub mod state;
 pub mod telemetry;

@@ -96,6 +96,7 @@ case "${1:-}" in
     python_environment venv "$here/requirements.txt"
     python_environment mlflow-2-venv "$here/requirements-mlflow-2.txt"
     python_environment mlflow-3-venv "$here/requirements-mlflow-3.txt"
+    python_environment serve-venv "$here/requirements-serve.txt"
     kafka
     ;;
   golden)

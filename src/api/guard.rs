@@ -7,10 +7,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::credentials::{self, BASIC, BEARER};
+use super::router::INCOMING;
 use super::{ApiState, Problem};
 
 /// Probes and scrapers come without a token.
-const OPEN: [&str; 4] = ["/livez", "/readyz", "/metrics", "/health"];
+const OPEN: [&str; 6] = ["/livez", "/readyz", "/metrics", "/health", "/v2/health/live", "/v2/health/ready"];
 
 /// Refuses requests without the configured token.
 pub(super) async fn require_token(State(state): State<ApiState>, request: Request, next: Next) -> Response {
@@ -18,7 +19,7 @@ pub(super) async fn require_token(State(state): State<ApiState>, request: Reques
         return next.run(request).await;
     };
     let path = request.uri().path();
-    if OPEN.contains(&path) || credentials::show(request.headers(), token) {
+    if OPEN.contains(&path) || path == INCOMING || credentials::show(request.headers(), token) {
         return next.run(request).await;
     }
     // A browser that opens the first page is asked for a password; programs are told of the token.

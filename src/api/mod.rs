@@ -4,6 +4,7 @@
 //! [`View`], so that no request waits for a topic to be read.
 
 mod adapters;
+mod author;
 mod body;
 mod credentials;
 mod events;
@@ -21,6 +22,7 @@ mod router;
 #[cfg(test)]
 mod samples;
 mod server;
+mod serving;
 mod settings;
 mod sql;
 mod state;
@@ -30,9 +32,10 @@ mod tests;
 mod view;
 
 pub use problem::Problem;
-pub use registry::{Behind, RegistryHandle, SubmitError, follow_registry};
+pub use registry::{Behind, RegistryHandle, SeenDeliveries, SubmitError, follow_registry};
 pub use router::router;
 pub use server::{ApiError, bind, serve, serve_on};
+pub use serving::ServingPart;
 pub use settings::HttpSettings;
 pub use state::{ApiParts, ApiState, EventSink, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem};
 pub use view::{TailSource, View, ViewError, ViewHandle, ViewLimits, ViewTopic, follow};

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::mlflow;
+use super::{mlflow, serving};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 /// What is read of an error that something else than a handler wrote.
@@ -114,6 +114,9 @@ pub(super) async fn problems_only(request: Request, next: Next) -> Response {
     let is_error = status.is_client_error() || status.is_server_error();
     if is_error && mlflow::is_ours(&path) {
         return mlflow::in_mlflows_shape(response).await;
+    }
+    if is_error && serving::is_ours(&path) {
+        return serving::in_its_shape(response).await;
     }
     if !is_error || headers.get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON) {
         return response;

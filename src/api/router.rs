@@ -14,8 +14,12 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{
-    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, sql, tables,
+    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, serving, sql,
+    tables,
 };
+
+/// Signed, so that it needs no token.
+pub(super) const INCOMING: &str = "/v1/registry/webhooks/mlflow";
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const FILE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -32,6 +36,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/models/{model}/windows", get(tables::windows))
         .route("/v1/models/{model}/versions/{version}/lineage", get(registry::lineage))
         .route("/v1/models/{model}/versions/{version}/card", get(registry::card))
+        .route("/v1/models/{model}/versions/{version}/evaluation", post(registry::evaluate))
+        .route("/v1/models/{model}/versions/{version}/gates", get(registry::show_gates).post(registry::run_gates))
+        .route("/v1/models/{model}/versions/{version}/gates/approval", post(registry::approve))
+        .route("/api/v1/lineage", post(registry::openlineage))
+        .route(INCOMING, post(registry::mlflow_webhook))
         .route("/v1/alerts", get(tables::alerts))
         .route("/v1/retraining", get(tables::retraining))
         .route("/v1/sql", post(sql::answer))
@@ -45,6 +54,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn_with_state(state.parts.settings.max_body, large_body::refuse))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .merge(files(&state))
+        .merge(serving::routes(&state))
         .with_state(state.clone())
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state.clone(), guard::require_token))

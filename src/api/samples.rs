@@ -9,7 +9,9 @@ use crate::event::{
     RetrainingRequest, Severity, Verdict, WindowReport, WindowState,
 };
 use crate::model::{Method, Metric, Model, ReferenceSource, Task, WindowSize};
-use crate::query::{AccountingRow, ModelRow, Snapshot};
+use crate::query::{AccountingRow, ModelRow, QueryEngine, QueryLimits, Snapshot};
+use crate::registry::gates::{GateRunner, GateSettings};
+use crate::registry::webhooks::{Outbound, WebhookSettings};
 
 const FEATURES: [&str; 9] = [
     "car_value",
@@ -188,4 +190,15 @@ fn drift(feature: &str, index: usize, week: u32) -> DriftRow {
         n_current: 1_904,
         detail: None,
     }
+}
+
+/// Sends webhooks to this machine only, in a test.
+pub(super) fn outbound() -> Outbound {
+    Outbound::new(&WebhookSettings::default(), "a key that is long enough").unwrap()
+}
+
+/// The gates that come with the program.
+pub(super) fn gates() -> GateRunner {
+    let limits = QueryLimits { memory: 64 << 20, timeout: Span::from_secs(30), max_rows: 100 };
+    GateRunner::new(QueryEngine::new(limits).unwrap(), GateSettings::default())
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::metrics::HttpMetrics;
-use super::{HttpSettings, RegistryHandle, ViewHandle};
+use super::{HttpSettings, RegistryHandle, SeenDeliveries, ServingPart, ViewHandle};
 use crate::artifacts::Artifacts;
 use crate::bus::{Outgoing, Topics};
 use crate::clock::{Clock, Timestamp};
 use crate::model::Model;
 use crate::query::Snapshot;
+use crate::registry::gates::GateRunner;
+use crate::registry::webhooks::Outbound;
+use crate::runner::References;
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Everything the HTTP edge is built from.
@@ -24,6 +27,15 @@ pub struct ApiParts {
     pub view: ViewHandle,
     pub registry: RegistryHandle,
     pub artifacts: Artifacts,
+    pub serving: ServingPart,
+    /// Through which webhooks are tested.
+    pub outbound: Outbound,
+    pub gates: GateRunner,
+    /// The schema of monitored models.
+    pub references: References,
+    /// Signs the webhooks of another registry; without it none are taken.
+    pub incoming_secret: Option<String>,
+    pub seen: Arc<SeenDeliveries>,
     pub sink: Arc<dyn EventSink>,
     pub sql: Arc<dyn Sql>,
     pub telemetry: Telemetry,

@@ -1,17 +1,23 @@
 //! Building and starting the parts, in the order in which they need each other.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::serving::{self, Prepared};
 use super::threads::Threads;
+use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, load_reference};
-use crate::api::{self, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic};
+use crate::api::{
+    self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic,
+};
 use crate::artifacts::Artifacts;
-use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topics};
+use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;
 use crate::evaluate::EvaluateRole;
 use crate::evaluate::checks::{CheckRunner, load_checks};
@@ -22,6 +28,9 @@ use crate::notify::{Mailer, NotifyRole, SmtpMailer};
 use crate::profile::{Reference, decode};
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
+use crate::registry::gates::GateRunner;
+use crate::registry::openlineage::{OpenLineageRole, OpenLineageSettings};
+use crate::registry::webhooks::{Outbound, WebhookRole};
 use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
 use crate::state::{Identity, StateError, StateRoot};
@@ -38,11 +47,27 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 struct Connected {
     /// If HTTP is to be served.
     view: Option<Tail>,
-    /// If HTTP is to be served.
+    /// If HTTP or models are to be served.
     registry: Option<Tail>,
     /// If any of the references comes from the stream.
     references: Option<Tail>,
     partitions: Partitions,
+}
+
+/// What reaches out of the service.
+struct Senders {
+    mailer: Option<Arc<dyn Mailer>>,
+    webhooks: Outbound,
+    lineage: OpenLineageSettings,
+}
+
+impl Senders {
+    fn new(settings: &Settings) -> Result<Self, AppError> {
+        let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+        let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
+        let webhooks = Outbound::new(&settings.webhooks, &webhook_key(settings)?)?;
+        Ok(Self { mailer, webhooks, lineage: settings.openlineage.clone() })
+    }
 }
 
 struct Partitions {
@@ -66,45 +91,47 @@ pub async fn start(
     let limits = QueryLimits { memory: settings.checks.memory, timeout: settings.checks.timeout, max_rows: MAX_ROWS };
     // Two engines, so that a user's long query cannot hold up the checks.
     let (sql, engine) = (QueryEngine::new(limits)?, QueryEngine::new(limits)?);
-    let checks = CheckRunner::new(engine, load_checks(&settings.checks.directory)?);
+    let checks = CheckRunner::new(engine.clone(), load_checks(&settings.checks.directory)?);
     checks.validate().await?;
-    let mailer = settings.email.as_ref().map(SmtpMailer::new).transpose()?;
+    let senders = Senders::new(&settings)?;
     let references = read_references(&settings, ready).await?;
     let state = Arc::new(StateRoot::open(&settings.state)?.watched_by(&telemetry));
 
     let topics = Topics::new(&settings.bus);
     let view = ViewHandle::new(View::new(model_rows(&models, &references), ViewLimits::default()));
     let registry = RegistryHandle::default();
-    for part in parts.iter().filter(|part| **part != Part::Api) {
-        telemetry.report(part.name(), Health::Starting);
-    }
-    telemetry.report("kafka", Health::Starting);
+    let (serving_part, prepared) = serving::prepare(&settings, &parts, &topics, &telemetry, &clock)?;
+    report_starting(&telemetry, &parts, prepared.is_some());
     // The embedded broker must be up before its clients look for it, and HTTP before any wait.
     let serving = CancellationToken::new();
     let broker = start_broker(&mut settings).await?;
     let instance = claim_instance(&mut settings);
     let producer = Arc::new(Producer::new(&settings.bus, &telemetry)?);
     let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
-    let (http, server) = if parts.contains(&Part::Api) {
-        let state = ApiState::new(ApiParts {
+    let (mut http, mut server) = (None, None);
+    if parts.contains(&Part::Api) {
+        let api_parts = ApiParts {
             settings: settings.http.clone(),
             models: settings.models.clone(),
             topics: topics.clone(),
             view: view.clone(),
             registry: registry.clone(),
             artifacts: Artifacts::open(&settings.artifacts)?,
+            serving: serving_part,
+            outbound: senders.webhooks.clone(),
+            gates: GateRunner::new(engine.clone(), settings.gates.clone()),
+            references: references.clone(),
+            incoming_secret: settings.webhooks.incoming_secret.clone(),
+            seen: Arc::default(),
             sink: Arc::clone(&producer) as Arc<dyn EventSink>,
             sql: Arc::new(sql),
             telemetry: telemetry.clone(),
             clock: Arc::clone(&clock),
             started_at: clock.now(),
-        })?;
-        let listener = api::bind(&settings.http).await?;
-        let address = listener.local_addr().ok();
-        (address, Some(tokio::spawn(api::serve_on(listener, state, serving.clone()))))
-    } else {
-        (None, None)
-    };
+        };
+        let (address, task) = open_http(api_parts, serving.clone()).await?;
+        (http, server) = (address, Some(task));
+    }
 
     let mut app = App {
         http,
@@ -119,6 +146,7 @@ pub async fn start(
         followers: Threads::new(),
         server,
         serving,
+        answers: None,
         broker,
         _instance: instance,
         parts,
@@ -138,21 +166,32 @@ pub async fn start(
         app.drain().await?;
         return Err(error);
     }
-    if let Some(tail) = connected.view {
-        follow_view(&mut app, tail)?;
-        follow_lag(&app);
-    }
-    if let Some(tail) = connected.registry {
-        follow_registry(&mut app, tail)?;
-    }
-    if let Some(tail) = connected.references {
-        follow_references(&mut app, &settings, &references, tail)?;
-    }
-    let partitions = connected.partitions;
-    for role in build_roles(&app, &settings, &models, &references, &partitions, &checks, mailer) {
+    let partitions = follow(&mut app, &settings, &references, connected)?;
+    let mut roles = build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders)?;
+    roles.extend(prepared.map(|prepared| start_serving(&mut app, prepared, &models)));
+    for role in roles {
         start_role(&mut app, &settings, role, Arc::clone(&state), Arc::clone(&clock))?;
     }
     Ok(app)
+}
+
+/// Parts that are not ready yet; serving only if it can be.
+fn report_starting(telemetry: &Telemetry, parts: &BTreeSet<Part>, serves: bool) {
+    let is_awaited = |part: &&Part| **part != Part::Api && (**part != Part::Serve || serves);
+    for part in parts.iter().filter(is_awaited) {
+        telemetry.report(part.name(), Health::Starting);
+    }
+    telemetry.report("kafka", Health::Starting);
+}
+
+/// Where HTTP listens, and the task that answers.
+async fn open_http(
+    parts: ApiParts,
+    stop: CancellationToken,
+) -> Result<(Option<SocketAddr>, JoinHandle<Result<(), ApiError>>), AppError> {
+    let listener = api::bind(&parts.settings).await?;
+    let address = listener.local_addr().ok();
+    Ok((address, tokio::spawn(api::serve_on(listener, ApiState::new(parts)?, stop))))
 }
 
 async fn start_broker(settings: &mut Settings) -> Result<Option<EmbeddedBroker>, AppError> {
@@ -231,11 +270,13 @@ async fn connect(app: &App, settings: &Settings) -> Result<Connected, AppError> 
 }
 
 async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, BusError> {
-    app.admin.ensure(&app.topics.all(&settings.bus)).await?;
+    let others = settings.openlineage.topics.iter().map(|name| Topic::of_others(name, &settings.bus));
+    let topics: Vec<Topic> = app.topics.all(&settings.bus).into_iter().chain(others).collect();
+    app.admin.ensure(&topics).await?;
     let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
     let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
-    let registry =
-        app.parts.contains(&Part::Api).then(|| tail(std::slice::from_ref(&app.topics.registry))).transpose()?;
+    let reads_registry = app.parts.contains(&Part::Api) || app.parts.contains(&Part::Serve);
+    let registry = reads_registry.then(|| tail(std::slice::from_ref(&app.topics.registry))).transpose()?;
     let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
     let needs_references = settings.models.iter().any(from_stream);
     let references = needs_references.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
@@ -269,6 +310,26 @@ async fn claim(app: &App, state: &StateRoot, partitions: &Partitions, clock: &dy
     app.telemetry.report("state", Health::Ready);
     tracing::info!(place = state.place(), deployment = deployment.deployment, "state is this deployment's");
     Ok(())
+}
+
+/// Starts the threads that read topics to their ends and on.
+fn follow(
+    app: &mut App,
+    settings: &Settings,
+    references: &References,
+    connected: Connected,
+) -> Result<Partitions, AppError> {
+    if let Some(tail) = connected.view {
+        follow_view(app, tail)?;
+        follow_lag(app);
+    }
+    if let Some(tail) = connected.registry {
+        follow_registry(app, tail)?;
+    }
+    if let Some(tail) = connected.references {
+        follow_references(app, settings, references, tail)?;
+    }
+    Ok(connected.partitions)
 }
 
 fn follow_view(app: &mut App, tail: Tail) -> Result<(), AppError> {
@@ -349,12 +410,11 @@ fn build_roles(
     references: &References,
     partitions: &Partitions,
     checks: &CheckRunner,
-    mailer: Option<SmtpMailer>,
-) -> Vec<Box<dyn Role>> {
+    senders: &Senders,
+) -> Result<Vec<Box<dyn Role>>, AppError> {
     let topics = app.topics.clone();
     let panes = PaneTopic { name: topics.panes.clone(), partitions: partitions.panes };
     let join_partitions = partitions.joins;
-    let mailer = mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Mailer>);
     let mut roles: Vec<Box<dyn Role>> = Vec::new();
     for part in &app.parts {
         let (models, topics, panes) = (Arc::clone(models), topics.clone(), panes.clone());
@@ -373,11 +433,24 @@ fn build_roles(
                 roles.push(Box::new(EvaluateRole { models, topics, panes, references, checks: checks.clone() }));
             }
             Part::Registry => roles.push(Box::new(RegistryRole::new(&topics))),
-            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, mailer.clone(), &app.telemetry))),
-            Part::Api => {}
+            Part::Webhooks => {
+                roles.push(Box::new(WebhookRole::new(&topics, senders.webhooks.clone(), &app.telemetry)));
+            }
+            Part::Lineage => {
+                roles.push(Box::new(OpenLineageRole::new(&topics, &senders.lineage, &app.telemetry)?));
+            }
+            Part::Notify => roles.push(Box::new(NotifyRole::new(&topics, senders.mailer.clone(), &app.telemetry))),
+            // Serving is started on its own, where it can be.
+            Part::Serve | Part::Api => {}
         }
     }
-    roles
+    Ok(roles)
+}
+
+fn start_serving(app: &mut App, prepared: Prepared, models: &Arc<Vec<Model>>) -> Box<dyn Role> {
+    let (role, running) = prepared.start(&app.producer, &app.registry, models, &app.followers.token());
+    app.answers = Some(running);
+    Box::new(role)
 }
 
 fn start_role(

@@ -5,9 +5,12 @@
 //! last the embedded broker stop.
 
 mod build;
+mod deployments;
 mod reference;
+mod serving;
 mod settle;
 mod threads;
+mod webhook_key;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -24,6 +27,7 @@ use crate::evaluate::checks::CheckErrors;
 use crate::notify::MailError;
 use crate::profile::DecodeError;
 use crate::query::QueryError;
+use crate::registry::webhooks::PostError;
 use crate::state::StateError;
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -38,6 +42,9 @@ pub enum Part {
     Evaluate,
     Notify,
     Registry,
+    Serve,
+    Webhooks,
+    Lineage,
     Api,
 }
 
@@ -58,6 +65,8 @@ pub struct App {
     followers: threads::Threads,
     server: Option<JoinHandle<Result<(), ApiError>>>,
     serving: CancellationToken,
+    /// If models are served.
+    answers: Option<serving::RunningServing>,
     broker: Option<EmbeddedBroker>,
     /// Keeps the name of this process from being taken by another.
     _instance: Option<Instance>,
@@ -78,6 +87,10 @@ pub enum AppError {
     Mail(#[from] MailError),
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("registry.webhooks: {0}")]
+    Webhooks(#[from] PostError),
+    #[error("the key of webhook secrets in {path} cannot be used: {reason}; set registry.webhooks.key")]
+    WebhookKey { path: String, reason: String },
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -107,7 +120,17 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 6] = [Self::Ingest, Self::Join, Self::Evaluate, Self::Notify, Self::Registry, Self::Api];
+    pub const ALL: [Self; 9] = [
+        Self::Ingest,
+        Self::Join,
+        Self::Evaluate,
+        Self::Notify,
+        Self::Registry,
+        Self::Webhooks,
+        Self::Lineage,
+        Self::Serve,
+        Self::Api,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -117,6 +140,9 @@ impl Part {
             Self::Evaluate => "evaluate",
             Self::Notify => "notify",
             Self::Registry => "registry",
+            Self::Serve => "serve",
+            Self::Webhooks => "webhooks",
+            Self::Lineage => "lineage",
             Self::Api => "api",
         }
     }
@@ -140,6 +166,9 @@ impl std::fmt::Debug for App {
 impl App {
     /// Stops everything in order: roles after their last checkpoint, then the edges, then the embedded broker.
     pub async fn drain(self) -> Result<(), AppError> {
+        if let Some(answers) = &self.answers {
+            answers.leave();
+        }
         let drained = self.roles.stop().await;
         let followed = self.followers.stop().await;
         self.serving.cancel();
@@ -147,6 +176,9 @@ impl App {
             Some(server) => server.await.unwrap_or(Ok(())),
             None => Ok(()),
         };
+        if let Some(answers) = self.answers {
+            answers.finish().await;
+        }
         // Clients go before their broker, or they would report it lost.
         drop((self.producer, self.admin));
         if let Some(broker) = self.broker {

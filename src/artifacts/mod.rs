@@ -29,6 +29,10 @@ pub enum ArtifactError {
     Missing { path: String },
     #[error("artifact '{path}' is larger than {limit} bytes, which registry.max_artifact allows")]
     TooLarge { path: String, limit: u64 },
+    #[error("artifact '{path}' has {size} bytes, at most {limit} are read")]
+    Large { path: String, size: u64, limit: u64 },
+    #[error("artifact '{path}' is not what was uploaded: its sha256 is {found}, noted is {noted}")]
+    Changed { path: String, found: String, noted: String },
     /// Nothing of it is kept.
     #[error("upload of artifact '{path}' broke off: {reason}")]
     BrokenOff { path: String, reason: String },

@@ -159,6 +159,25 @@ impl Artifacts {
         Ok(Found { size, sha256, content })
     }
 
+    /// All of a file of at most `limit` bytes, if it is what was uploaded.
+    pub async fn read(&self, path: &ArtifactPath, limit: u64) -> Result<Vec<u8>, ArtifactError> {
+        let Found { size, sha256, mut content } = self.get(path).await?;
+        if size > limit {
+            return Err(ArtifactError::Large { path: path.to_string(), size, limit });
+        }
+        let (mut bytes, mut digester) = (Vec::new(), Digester::default());
+        while let Some(chunk) = content.try_next().await? {
+            digester.take(&chunk);
+            bytes.extend_from_slice(&chunk);
+        }
+        let found = digester.finish();
+        let noted = sha256.unwrap_or_else(|| "none".to_owned());
+        if found != noted {
+            return Err(ArtifactError::Changed { path: path.to_string(), found, noted });
+        }
+        Ok(bytes)
+    }
+
     /// What stands directly in a folder, by name; nothing if it is a file, or is not there.
     pub async fn list(&self, path: &ArtifactPath) -> Result<Vec<Entry>, ArtifactError> {
         let location = self.location(FILES, path);

@@ -19,6 +19,10 @@ pub struct Topics {
     pub accounting: String,
     pub registry: String,
     pub registry_commands: String,
+    pub requests: String,
+    pub responses: String,
+    /// What is told in OpenLineage's events.
+    pub openlineage: String,
     pub deadletter: String,
 }
 
@@ -54,6 +58,9 @@ impl Topics {
             accounting: own("accounting"),
             registry: own("registry"),
             registry_commands: own("registry-commands"),
+            requests: own("requests"),
+            responses: own("responses"),
+            openlineage: own("openlineage"),
             deadletter: own("deadletter"),
         }
     }
@@ -74,6 +81,9 @@ impl Topics {
             Topic::new(&self.registry, 1).compacted().large(),
             // Every key is another one: compaction keeps them all, so that the registry can be decided anew from them.
             Topic::new(&self.registry_commands, 1).compacted().large(),
+            Topic::new(&self.requests, many).large(),
+            Topic::new(&self.responses, many).large(),
+            Topic::new(&self.openlineage, 1),
             Topic::new(&self.deadletter, many).large(),
         ];
         users.chain(own).collect()
@@ -83,6 +93,12 @@ impl Topics {
 impl Topic {
     fn new(name: &str, partitions: i32) -> Self {
         Self { name: name.to_owned(), partitions, compacted: false, max_message_bytes: None }
+    }
+
+    /// One that others write to.
+    #[must_use]
+    pub fn of_others(name: &str, settings: &BusSettings) -> Self {
+        Self::new(name, settings.partitions)
     }
 
     fn compacted(self) -> Self {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::ask::{Service, get};
+use crate::registry::openlineage::LineageDataset;
 use crate::registry::{DataVersion, Lineage};
 
 #[derive(Clone, Debug, Args)]
@@ -70,7 +71,18 @@ fn written(lineage: &Lineage) -> String {
         let value = metric.value.map_or("no number".to_owned(), |value| value.to_string());
         line("metric", &format!("{} = {value}", metric.key));
     }
+    for run in &lineage.upstream {
+        let (depth, job, state) = (run.depth, format!("{}/{}", run.namespace, run.job), run.state.name());
+        line("upstream", &format!("{depth} {job} ({state})"));
+        run.inputs.iter().for_each(|data| line("", &format!("read {}", dataset(data))));
+        run.outputs.iter().for_each(|data| line("", &format!("made {}", dataset(data))));
+    }
     text
+}
+
+fn dataset(data: &LineageDataset) -> String {
+    let version = data.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    format!("{}/{}{version}", data.namespace, data.name)
 }
 
 fn data_version(data: &DataVersion) -> String {
@@ -94,7 +106,9 @@ mod tests {
             "created_at": "2026-01-01T00:00:00Z", "source": "s3://bucket/m", "run_id": "r1", "logged_model": null,
             "code": {"version": null, "entry_point": null},
             "data": [{"kind": "dvc", "name": null, "digest": "d41d8cd98f00b204e9800998ecf8427e", "source": null, "context": null}],
-            "offsets": null, "retraining": "q1", "params": {"lr": "0.1"}, "metrics": []
+            "offsets": null, "retraining": "q1", "params": {"lr": "0.1"}, "metrics": [],
+            "upstream": [{"depth": 1, "run_id": "u", "namespace": "airflow", "job": "features", "state": "COMPLETE",
+                "code": null, "inputs": [], "outputs": [{"namespace": "s3://b", "name": "loans", "version": "7"}]}]
         }))
         .unwrap();
         let expected = "m version 3, stage Staging, alias candidate
@@ -105,6 +119,8 @@ mod tests {
   data         dvc d41d8cd98f00b204e9800998ecf8427e
   answers      retraining request q1
   parameter    lr = 0.1
+  upstream     1 airflow/features (COMPLETE)
+               made s3://b/loans, version 7
 ";
         assert_eq!(written(&lineage), expected);
     }

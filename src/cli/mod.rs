@@ -7,7 +7,9 @@ mod check;
 mod compare;
 pub mod config;
 mod demo;
+mod gate;
 mod lineage;
+mod predict;
 mod reference;
 pub mod replay;
 mod replay_from;
@@ -26,6 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::bus::{BusError, Outgoing, Producer};
+use crate::registry::gates::GateErrors;
 use crate::settings::{self, Overrides, Settings, SettingsErrors};
 use crate::state::StateError;
 use crate::telemetry::{Telemetry, init_logging};
@@ -70,6 +73,11 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Show where a version of a registered model comes from: code, data, parameters, metrics
     Lineage(lineage::LineageArgs),
+    /// Answer every row of a Parquet, CSV or NDJSON file with a model
+    Predict(predict::PredictArgs),
+    /// Run the gates of a version of a registered model, or show what they said
+    #[command(subcommand)]
+    Gate(gate::GateCommand),
     /// Compare two data sets: drift, data quality, performance; a gate for pipelines
     Compare(compare::CompareArgs),
     /// Make a reference profile from a data set
@@ -117,6 +125,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             | Command::ReplayFrom(_)
             | Command::Sql(_)
             | Command::Lineage(_)
+            | Command::Predict(_)
+            | Command::Gate(_)
             | Command::State(_)
             | Command::Compare(_)
             | Command::Bench(_)
@@ -130,6 +140,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Config(command) => return config::run(command, arguments.config.as_deref(), &environment, &overrides),
         Command::Sql(args) => runtime.block_on(sql::run(args))?,
         Command::Lineage(args) => runtime.block_on(lineage::run(args))?,
+        Command::Predict(args) => runtime.block_on(predict::run(args))?,
+        Command::Gate(command) => return runtime.block_on(gate::run(command, || Ok(load()?))),
         // Whoever waits for the verdict must be able to tell it from a failure.
         Command::Compare(args) => {
             return Ok(compare::run(&args).unwrap_or_else(|error| {
@@ -163,6 +175,7 @@ fn is_configuration(error: &anyhow::Error) -> bool {
         _ => false,
     };
     error.is::<SettingsErrors>()
+        || error.is::<GateErrors>()
         || error.downcast_ref::<AppError>().is_some_and(is_apps)
         || error.downcast_ref::<StateError>().is_some_and(StateError::is_configuration)
 }

@@ -4,11 +4,13 @@
 //! memory, time and rows. Rows become Arrow columns only while a query scans them, and only those columns and windows
 //! that it asks for.
 
+mod candidate;
 mod engine;
 mod error;
 pub mod format;
 mod parameters;
 mod provider;
+pub mod sql_file;
 mod statement;
 pub mod tables;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod threads;
 
 use std::sync::Arc;
 
+pub use candidate::{EvaluationRow, GateRow, GoldenRow, LineageRunRow, SchemaRow};
 pub use engine::{QueryAnswer, QueryEngine, QueryLimits};
 pub use error::QueryError;
 pub use parameters::{Parameters, Value};
@@ -37,6 +40,13 @@ pub struct Snapshot {
     pub models: Vec<ModelRow>,
     pub versions: Vec<Arc<VersionRow>>,
     pub registry_audit: Vec<Arc<RegistryAuditRow>>,
+    pub evaluation: Vec<Arc<EvaluationRow>>,
+    pub gates: Vec<Arc<GateRow>>,
+    pub lineage_runs: Vec<Arc<LineageRunRow>>,
+    /// These are filled for gates only.
+    pub signature: Vec<Arc<SchemaRow>>,
+    pub monitored_schema: Vec<Arc<SchemaRow>>,
+    pub golden_rows: Vec<Arc<GoldenRow>>,
 }
 
 /// A row of `accounting`, with how far its reader is behind.
@@ -76,6 +86,8 @@ pub struct VersionRow {
     pub created_by: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// What its gates said; none before they ran.
+    pub gates: Option<&'static str>,
     /// As JSON.
     pub tags: String,
     pub revision: u64,

@@ -7,6 +7,7 @@ mod accounting;
 mod alerts;
 mod attributions;
 mod calibration;
+mod candidate;
 mod column;
 mod confusion;
 mod contributions;
@@ -14,6 +15,7 @@ mod detections;
 mod drift;
 mod fairness;
 mod features;
+mod lineage_runs;
 mod models;
 mod multivariate;
 mod performance;
@@ -33,7 +35,7 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 18] {
+pub fn catalogue() -> [&'static dyn Table; 24] {
     [
         &windows::TABLE,
         &features::TABLE,
@@ -53,6 +55,12 @@ pub fn catalogue() -> [&'static dyn Table; 18] {
         &models::TABLE,
         &versions::TABLE,
         &registry_audit::TABLE,
+        &lineage_runs::TABLE,
+        &candidate::EVALUATION,
+        &candidate::GATES,
+        &candidate::SIGNATURE,
+        &candidate::MONITORED_SCHEMA,
+        &candidate::GOLDEN_ROWS,
     ]
 }
 

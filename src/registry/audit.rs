@@ -17,6 +17,8 @@ impl Audit for RegistryAudit {
             b"model" => "registered models",
             b"version" => "model versions",
             b"logged_model" => "logged models",
+            b"lineage_run" => "OpenLineage runs",
+            b"webhook" => "webhooks",
             b"command" => "recent commands",
             _ => return unknown_row(),
         };

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entity::{DatasetInput, LoggedModelStatus, Metric, ModelOutput, RunStatus, Stage, Subject, Texts};
+use super::entity::{
+    DatasetInput, Evaluated, LoggedModelStatus, Metric, ModelOutput, RunStatus, Stage, Subject, Texts,
+};
+use super::gates::GateReport;
+use super::openlineage::Told;
+use super::webhooks::{SealedSecret, WebhookEvent};
 use crate::clock::Timestamp;
 
 /// The longest command in bytes, as it stands on the topic. Its decision is about twice as long, which any broker takes.
@@ -22,6 +27,9 @@ pub struct Command {
     /// The revision that the user saw of the model or version to be changed; another one is a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
+    /// Whether a version must have passed its gates to be staged, put into production or made the champion.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gated: bool,
     pub change: Change,
 }
 
@@ -107,6 +115,21 @@ pub enum Change {
         description: String,
         tags: Texts,
     },
+    /// A model of another registry.
+    MirrorModel {
+        name: String,
+        description: String,
+        tags: Texts,
+    },
+    /// A version of another registry, with its number there.
+    MirrorVersion {
+        name: String,
+        version: u32,
+        source: String,
+        run_id: String,
+        description: String,
+        tags: Texts,
+    },
     DescribeVersion {
         name: String,
         version: u32,
@@ -117,6 +140,29 @@ pub enum Change {
         version: u32,
         stage: Stage,
         archive_existing: bool,
+    },
+    RecordEvaluation {
+        name: String,
+        version: u32,
+        rows: Vec<Evaluated>,
+    },
+    /// What gates found.
+    RecordGates {
+        name: String,
+        version: u32,
+        report: GateReport,
+    },
+    /// Gates could not run. Always rejected, which is its line in the audit.
+    FailGates {
+        name: String,
+        version: u32,
+        problem: String,
+    },
+    /// A person's word on a version that passed.
+    ApproveGates {
+        name: String,
+        version: u32,
+        given: bool,
     },
     DeleteVersion {
         name: String,
@@ -149,6 +195,31 @@ pub enum Change {
     },
     DeleteLoggedModel {
         model_id: String,
+    },
+    CreateWebhook {
+        name: String,
+        description: String,
+        url: String,
+        events: Vec<WebhookEvent>,
+        secret: Option<SealedSecret>,
+        active: bool,
+    },
+    /// None leaves as it is.
+    UpdateWebhook {
+        webhook_id: String,
+        name: Option<String>,
+        description: Option<String>,
+        url: Option<String>,
+        events: Option<Vec<WebhookEvent>>,
+        secret: Option<SealedSecret>,
+        active: Option<bool>,
+    },
+    DeleteWebhook {
+        webhook_id: String,
+    },
+    /// What others tell of a run.
+    RecordLineage {
+        told: Told,
     },
     SetTags {
         subject: Subject,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::gates::GateReport;
 use crate::clock::Timestamp;
 
 /// Tags and the like: small and in the order of their names.
@@ -101,7 +102,29 @@ pub struct RegisteredModel {
     pub revision: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One value measured on held-out data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// Digest or name of the data.
+    #[serde(default)]
+    pub dataset: Option<String>,
+    /// Such as `region:eu`; None is all of the data.
+    #[serde(default)]
+    pub slice: Option<String>,
+    pub metric: String,
+    #[serde(with = "number")]
+    pub value: f64,
+    /// Its 95 % interval.
+    #[serde(default, with = "number_or_none")]
+    pub lower: Option<f64>,
+    #[serde(default, with = "number_or_none")]
+    pub upper: Option<f64>,
+    /// Rows that it was measured on.
+    #[serde(default)]
+    pub n: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelVersion {
     pub name: String,
     pub version: u32,
@@ -116,6 +139,12 @@ pub struct ModelVersion {
     pub model_id: String,
     pub stage: Stage,
     pub tags: Texts,
+    /// What was measured on held-out data, beside what its run logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluation: Vec<Evaluated>,
+    /// What its gates found when they last ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GateReport>,
     /// Sequence number of the last change.
     pub revision: u64,
 }
@@ -164,6 +193,14 @@ pub enum Subject {
     Model(String),
     Version(String, u32),
     LoggedModel(String),
+}
+
+impl Evaluated {
+    /// What it is about.
+    #[must_use]
+    pub fn key(&self) -> (Option<&str>, Option<&str>, &str) {
+        (self.dataset.as_deref(), self.slice.as_deref(), &self.metric)
+    }
 }
 
 impl Stage {
@@ -266,5 +303,23 @@ mod number {
             Written::Number(number) => Ok(number),
             Written::Text(text) => text.parse().map_err(|_| D::Error::custom(format!("'{text}' is no number"))),
         }
+    }
+}
+
+/// [`number`], or nothing.
+mod number_or_none {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize, Serialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "super::number")] f64);
+
+    #[allow(clippy::ref_option, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Number).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Option::<Number>::deserialize(deserializer)?.map(|number| number.0))
     }
 }

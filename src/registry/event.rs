@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::entity::{
-    DatasetInput, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion, RegisteredModel, Run,
-    RunStatus, Stage, Subject, Texts,
+    DatasetInput, Evaluated, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion,
+    RegisteredModel, Run, RunStatus, Stage, Subject, Texts,
 };
+use super::gates::GateReport;
+use super::openlineage::LineageRun;
+use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub enum Event {
     VersionCreated { version: ModelVersion },
     VersionDescribed { name: String, version: u32, description: String },
     StageTransitioned { name: String, version: u32, from: Stage, to: Stage },
+    VersionEvaluated { name: String, version: u32, rows: Vec<Evaluated> },
+    GatesRun { name: String, version: u32, report: GateReport },
+    GatesApproved { name: String, version: u32, given: bool },
     VersionDeleted { name: String, version: u32 },
     AliasSet { name: String, alias: String, version: u32, previous: Option<u32> },
     AliasDeleted { name: String, alias: String, version: u32 },
@@ -37,6 +43,23 @@ pub enum Event {
     LoggedModelFinalized { model_id: String, status: LoggedModelStatus },
     LoggedModelParamsLogged { model_id: String, params: Texts },
     LoggedModelDeleted { model_id: String },
+    LineageRecorded { run: Box<LineageRun> },
+    WebhookCreated { webhook: Webhook },
+    WebhookUpdated { webhook: Webhook },
+    WebhookDeleted { webhook_id: String },
     TagsSet { subject: Subject, tags: Texts },
     TagDeleted { subject: Subject, key: String },
+}
+
+impl Event {
+    /// As it may be shown to everybody.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let hidden = |webhook: &Webhook| Webhook { secret: None, ..webhook.clone() };
+        match self {
+            Self::WebhookCreated { webhook } => Self::WebhookCreated { webhook: hidden(webhook) },
+            Self::WebhookUpdated { webhook } => Self::WebhookUpdated { webhook: hidden(webhook) },
+            other => other.clone(),
+        }
+    }
 }

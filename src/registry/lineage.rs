@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entity::{DatasetInput, Metric, Stage, Texts};
+use super::openlineage::{Upstream, upstream_of};
 use super::state::Registry;
 use crate::clock::Timestamp;
 
@@ -40,6 +41,9 @@ pub struct Lineage {
     pub retraining: Option<String>,
     pub params: Texts,
     pub metrics: Vec<Measured>,
+    /// The jobs above it, as OpenLineage events tell.
+    #[serde(default)]
+    pub upstream: Vec<Upstream>,
 }
 
 /// The latest value of a metric.
@@ -102,6 +106,7 @@ impl Lineage {
             retraining: tag(REQUEST_TAG),
             params: run.map(|run| run.params.clone()).unwrap_or_default().into_iter().chain(logged_params).collect(),
             metrics: run.map(|run| run.metrics.values().map(Measured::of).collect()).unwrap_or_default(),
+            upstream: upstream_of(registry, version),
         })
     }
 }

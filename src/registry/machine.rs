@@ -101,7 +101,8 @@ impl RegistryMachine {
             let payload = match entity {
                 Entity::Model(name) => self.registry.model(name).map(to_json).transpose()?,
                 Entity::Version(name, version) => self.registry.version(name, *version).map(to_json).transpose()?,
-                Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) => continue,
+                // What is not registered stands in the log only.
+                _ => continue,
             };
             checkpoint.outgoing.push(record(entity.key(), payload));
         }

@@ -10,8 +10,10 @@ mod command;
 mod decide;
 mod entity;
 mod event;
+pub mod gates;
 mod lineage;
 mod machine;
+pub mod openlineage;
 mod recent;
 mod record;
 mod rejection;
@@ -23,13 +25,14 @@ pub mod search;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod webhooks;
 
 pub use audit::RegistryAudit;
 pub use command::{Change, Command, MAX_COMMAND};
 pub use decide::decide;
 pub use entity::{
-    DatasetInput, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion, RegisteredModel, Run,
-    RunStatus, Stage, Subject, Texts,
+    DatasetInput, Evaluated, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion,
+    RegisteredModel, Run, RunStatus, Stage, Subject, Texts,
 };
 pub use event::Event;
 pub use lineage::{CODE_TAG, Code, DVC_TAG, DataVersion, Lineage, Measured, OFFSETS_TAG, REQUEST_TAG};

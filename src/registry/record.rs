@@ -72,10 +72,16 @@ impl Change {
             | Self::DescribeModel { name, .. }
             | Self::DeleteModel { name }
             | Self::CreateVersion { name, .. }
+            | Self::MirrorModel { name, .. }
             | Self::DeleteAlias { name, .. }
             | Self::SetTags { subject: Subject::Model(name), .. }
             | Self::DeleteTag { subject: Subject::Model(name), .. } => Some((name, None)),
             Self::DescribeVersion { name, version, .. }
+            | Self::MirrorVersion { name, version, .. }
+            | Self::RecordEvaluation { name, version, .. }
+            | Self::RecordGates { name, version, .. }
+            | Self::FailGates { name, version, .. }
+            | Self::ApproveGates { name, version, .. }
             | Self::TransitionStage { name, version, .. }
             | Self::DeleteVersion { name, version }
             | Self::SetAlias { name, version, .. }

@@ -14,7 +14,7 @@ pub(super) const COUNTERS: &str = "counters";
 /// Points of metrics, by run and command.
 const POINTS: &str = "points/";
 /// Prefixes of the rows that [`Entity::key`] names.
-const ENTITIES: [&str; 5] = ["experiment/", "run/", "model/", "version/", "logged_model/"];
+const ENTITIES: [&str; 7] = ["experiment/", "run/", "model/", "version/", "logged_model/", "webhook/", "lineage_run/"];
 
 impl Registry {
     /// The present row of an entity.
@@ -25,6 +25,8 @@ impl Registry {
             Entity::Model(name) => self.models.get(name).map(encode).transpose(),
             Entity::Version(name, version) => self.version(name, *version).map(encode).transpose(),
             Entity::LoggedModel(id) => self.logged_models.get(id).map(encode).transpose(),
+            Entity::LineageRun(id) => self.lineage_runs.get(id).map(encode).transpose(),
+            Entity::Webhook(id) => self.webhooks.get(id).map(encode).transpose(),
         }
     }
 
@@ -55,6 +57,8 @@ impl Registry {
                 let version = parts.get(2).and_then(|version| version.parse().ok()).ok_or("its key has no version")?;
                 self.versions.entry(id).or_default().insert(version, decode(value)?);
             }
+            "lineage_run/" => drop(self.lineage_runs.insert(id, decode(value)?)),
+            "webhook/" => drop(self.webhooks.insert(id, decode(value)?)),
             "logged_model/" => drop(self.logged_models.insert(id, decode(value)?)),
             _ => drop(self.log_metrics(&id, &decode::<Vec<Metric>>(value)?)),
         }

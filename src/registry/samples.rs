@@ -55,6 +55,8 @@ pub(crate) fn version() -> ModelVersion {
         model_id: String::new(),
         stage: Stage::None,
         tags: texts(&[("team", "risk")]),
+        evaluation: Vec::new(),
+        gates: None,
         revision: 7,
     }
 }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::{Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Run, RunStatus, Subject, Texts};
 use super::event::Event;
+use super::gates::Approval;
+use super::openlineage::LineageRun;
+use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 use crate::event::key_of;
 
@@ -23,6 +26,9 @@ pub struct Registry {
     pub(super) models: BTreeMap<String, RegisteredModel>,
     pub(super) versions: BTreeMap<String, BTreeMap<u32, ModelVersion>>,
     pub(super) logged_models: BTreeMap<String, LoggedModel>,
+    pub(super) webhooks: BTreeMap<String, Webhook>,
+    /// Of others, by their ids.
+    pub(super) lineage_runs: BTreeMap<String, LineageRun>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,8 @@ pub enum Entity {
     Model(String),
     Version(String, u32),
     LoggedModel(String),
+    Webhook(String),
+    LineageRun(String),
 }
 
 impl Entity {
@@ -52,6 +60,8 @@ impl Entity {
             Self::Model(name) => key_of(&["model", name]),
             Self::Version(name, version) => key_of(&["version", name, &version.to_string()]),
             Self::LoggedModel(id) => key_of(&["logged_model", id]),
+            Self::Webhook(id) => key_of(&["webhook", id]),
+            Self::LineageRun(id) => key_of(&["lineage_run", id]),
         }
     }
 }
@@ -75,6 +85,8 @@ impl Default for Registry {
             models: BTreeMap::new(),
             versions: BTreeMap::new(),
             logged_models: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
+            lineage_runs: BTreeMap::new(),
         }
     }
 }
@@ -140,6 +152,24 @@ impl Registry {
         self.logged_models.get(id).filter(|model| !model.deleted)
     }
 
+    pub fn lineage_runs(&self) -> impl Iterator<Item = &LineageRun> {
+        self.lineage_runs.values()
+    }
+
+    #[must_use]
+    pub fn lineage_run(&self, id: &str) -> Option<&LineageRun> {
+        self.lineage_runs.get(id)
+    }
+
+    pub fn webhooks(&self) -> impl Iterator<Item = &Webhook> {
+        self.webhooks.values()
+    }
+
+    #[must_use]
+    pub fn webhook(&self, id: &str) -> Option<&Webhook> {
+        self.webhooks.get(id)
+    }
+
     /// Folds the events of the command with this number; numbers that were folded before change nothing.
     pub fn fold(&mut self, sequence: u64, at: Timestamp, events: &[Event]) -> Vec<Entity> {
         if sequence <= self.counters.sequence {
@@ -163,7 +193,7 @@ impl Registry {
                         version.updated_at = at;
                     }
                 }
-                Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) => {}
+                _ => {}
             }
         }
         touched
@@ -218,6 +248,18 @@ impl Registry {
             Event::LoggedModelDeleted { model_id } => {
                 self.change_logged_model(at, model_id, |model| model.deleted = true)
             }
+            Event::WebhookCreated { webhook } | Event::WebhookUpdated { webhook } => {
+                self.webhooks.insert(webhook.webhook_id.clone(), webhook.clone());
+                vec![Entity::Webhook(webhook.webhook_id.clone())]
+            }
+            Event::LineageRecorded { run } => {
+                self.lineage_runs.insert(run.run_id.clone(), run.as_ref().clone());
+                vec![Entity::LineageRun(run.run_id.clone())]
+            }
+            Event::WebhookDeleted { webhook_id } => {
+                self.webhooks.remove(webhook_id);
+                vec![Entity::Webhook(webhook_id.clone())]
+            }
             registered => self.apply_to_models(registered),
         }
     }
@@ -241,7 +283,10 @@ impl Registry {
             Event::VersionCreated { version } => {
                 let (name, number) = (version.name.clone(), version.version);
                 self.versions.entry(name.clone()).or_default().insert(number, version.clone());
-                let mut touched = self.change_model(&name, |model| model.next_version = number + 1);
+                let mut touched = self.change_model(&name, |model| {
+                    // Another registry may tell of its versions in any order.
+                    model.next_version = model.next_version.max(number + 1);
+                });
                 touched.push(Entity::Version(name, number));
                 touched
             }
@@ -251,6 +296,18 @@ impl Registry {
             Event::StageTransitioned { name, version, from: _, to } => {
                 self.change_version(name, *version, |version| version.stage = *to)
             }
+            Event::VersionEvaluated { name, version, rows } => self.change_version(name, *version, |version| {
+                version.evaluation.retain(|known| !rows.iter().any(|row| row.key() == known.key()));
+                version.evaluation.extend(rows.iter().cloned());
+            }),
+            Event::GatesRun { name, version, report } => {
+                self.change_version(name, *version, |version| version.gates = Some(report.clone()))
+            }
+            Event::GatesApproved { name, version, given } => self.change_version(name, *version, |version| {
+                if let Some(report) = &mut version.gates {
+                    report.approval = if *given { Approval::Given } else { Approval::Refused };
+                }
+            }),
             Event::VersionDeleted { name, version } => {
                 if let Some(versions) = self.versions.get_mut(name) {
                     versions.remove(version);

@@ -118,6 +118,8 @@ fn distinct_topics(section: &Section<'_>, settings: &BusSettings, problems: &mut
         &topics.accounting,
         &topics.registry,
         &topics.registry_commands,
+        &topics.requests,
+        &topics.responses,
         &topics.deadletter,
     ];
     for (key, topics) in [("predictions", &settings.predictions), ("outcomes", &settings.outcomes)] {

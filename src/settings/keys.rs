@@ -8,12 +8,30 @@ use super::raw::{Entries, overlay};
 use super::suggest::nearest;
 
 /// Each table and the keys that stand in it.
-const TABLES: [(&str, &[&str]); 8] = [
+const TABLES: [(&str, &[&str]); 12] = [
     ("", &["data", "checkpoint"]),
     ("kafka", &["brokers", "listen", "prefix", "predictions", "outcomes", "partitions", "replication", "instance"]),
     ("state", &["url", "cache"]),
     ("registry", &["artifacts", "max_artifact"]),
+    ("registry.gates", &["directory", "approval", "enforce"]),
+    ("registry.openlineage", &["namespace", "url", "api_key", "topics"]),
+    ("registry.webhooks", &["allow", "key", "incoming_secret"]),
     ("http", &["listen", "max_body", "token"]),
+    (
+        "serving",
+        &[
+            "onnxruntime",
+            "max_model",
+            "sessions",
+            "threads",
+            "max_request",
+            "max_rows",
+            "concurrency",
+            "queue",
+            "deadline",
+            "log_queue",
+        ],
+    ),
     ("notify.email", &["url", "from", "to", "username", "password"]),
     ("checks", &["directory", "timeout", "memory"]),
     ("ingest", &["max_message", "max_segments"]),
@@ -132,7 +150,19 @@ mod tests {
     fn names_of_a_table_are_its_keys_and_inner_tables() {
         assert_eq!(
             names_in(""),
-            ["checkpoint", "checks", "data", "http", "ingest", "kafka", "model", "notify", "registry", "state"]
+            [
+                "checkpoint",
+                "checks",
+                "data",
+                "http",
+                "ingest",
+                "kafka",
+                "model",
+                "notify",
+                "registry",
+                "serving",
+                "state"
+            ]
         );
         assert_eq!(names_in("notify"), ["email"]);
         assert!(names_in("kafka").contains(&"properties"));

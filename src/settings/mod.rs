@@ -6,18 +6,22 @@
 
 mod detectors;
 mod error;
+mod gates;
 mod kafka;
 mod keys;
 mod model;
+mod openlineage;
 mod policy;
 mod raw;
 mod reader;
 mod redact;
 mod service;
+mod serving;
 mod show;
 mod suggest;
 mod units;
 mod values;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +38,10 @@ use crate::evaluate::ChecksSettings;
 use crate::ingest::IngestSettings;
 use crate::model::Model;
 use crate::notify::EmailSettings;
+use crate::registry::gates::GateSettings;
+use crate::registry::openlineage::OpenLineageSettings;
+use crate::registry::webhooks::WebhookSettings;
+use crate::serve::ServingSettings;
 use crate::state::StateSettings;
 
 use error::Problems;
@@ -51,6 +59,10 @@ pub struct Settings {
     pub http: HttpSettings,
     pub email: Option<EmailSettings>,
     pub artifacts: ArtifactSettings,
+    pub serving: ServingSettings,
+    pub webhooks: WebhookSettings,
+    pub openlineage: OpenLineageSettings,
+    pub gates: GateSettings,
     pub checks: ChecksSettings,
     pub ingest: IngestSettings,
     /// How often state is written, and the longest an event waits for it.

@@ -11,7 +11,7 @@ use super::keys::names_in;
 use super::raw::Node;
 use super::reader::Section;
 use super::redact::hide_userinfo;
-use super::{Settings, kafka, model, values};
+use super::{Settings, gates, kafka, model, openlineage, serving, values, webhooks};
 use crate::api::HttpSettings;
 use crate::artifacts::ArtifactSettings;
 use crate::bus::{BrokerSource, BusSettings};
@@ -39,9 +39,14 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
     let checkpoint = root.value("checkpoint", problems, values::positive_span).unwrap_or(Span::from_secs(1));
     let bus = kafka::bus(&root.table("kafka", problems), &data, problems);
     let http = http(&root.table("http", problems), &bus, problems);
+    let registry = root.table("registry", problems);
     let settings = Settings {
         state: state(&root.table("state", problems), &data, problems),
-        artifacts: artifacts(&root.table("registry", problems), &data, problems),
+        serving: serving::read(&root.table("serving", problems), problems),
+        artifacts: artifacts(&registry, &data, problems),
+        openlineage: openlineage::openlineage(&registry, &bus.prefix, problems),
+        gates: gates::gates(&registry, problems),
+        webhooks: webhooks::webhooks(&registry, problems),
         email: email(root, problems),
         checks: checks(&root.table("checks", problems), problems),
         ingest: ingest(&root.table("ingest", problems), problems),

@@ -8,8 +8,12 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use super::Settings;
 use super::detectors;
+use super::gates;
+use super::openlineage;
 use super::redact::{HIDDEN, hide_userinfo, is_secret};
+use super::serving;
 use super::units::format_bytes;
+use super::webhooks;
 use crate::api::HttpSettings;
 use crate::bus::{BrokerSource, BusSettings};
 use crate::model::{
@@ -35,9 +39,13 @@ pub fn show(settings: &Settings) -> String {
     let mut registry = Table::new();
     put(&mut registry, "artifacts", hide_userinfo(&settings.artifacts.url));
     put(&mut registry, "max_artifact", format_bytes(settings.artifacts.max_file));
+    put_table(&mut registry, "gates", gates::table(&settings.gates));
+    put_table(&mut registry, "openlineage", openlineage::table(&settings.openlineage));
+    put_table(&mut registry, "webhooks", webhooks::table(&settings.webhooks));
     put_table(root, "registry", registry);
 
     put_table(root, "http", http(&settings.http));
+    put_table(root, "serving", serving::table(&settings.serving));
     if let Some(settings) = &settings.email {
         let mut notify = Table::new();
         notify.set_implicit(true);

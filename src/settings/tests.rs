@@ -33,6 +33,19 @@ cache = 1048576
 [registry]
 artifacts = "s3://bucket/artifacts"
 max_artifact = "3GiB"
+[registry.gates]
+directory = "gates"
+approval = true
+enforce = true
+[registry.openlineage]
+namespace = "prod"
+url = "https://marquez.example.com/api/v1/lineage"
+api_key = "hunter2"
+topics = ["lineage.events"]
+[registry.webhooks]
+allow = ["hooks.internal:8080", "10.0.0.7"]
+key = "hunter2 hunter2 hunter2"
+incoming_secret = "hunter2"
 [http]
 listen = "0.0.0.0:80"
 max_body = "10kB"
@@ -444,6 +457,9 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     assert_eq!(show(&again), shown);
     assert_eq!(format!("{:?}", again.models), format!("{:?}", settings.models));
     assert_eq!(format!("{:?}", again.email), format!("{:?}", settings.email));
+    assert_eq!(format!("{:?}", again.gates), format!("{:?}", settings.gates));
+    assert_eq!(again.webhooks.allow, settings.webhooks.allow);
+    assert_eq!(format!("{:?}", again.openlineage), format!("{:?}", settings.openlineage));
 
     let plain = read(include_str!("../../config/plimsoll.toml")).unwrap();
     let again = read(&show(&plain)).unwrap();

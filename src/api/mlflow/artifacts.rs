@@ -116,7 +116,10 @@ impl From<ArtifactError> for MlflowError {
         let code = match &error {
             ArtifactError::Path { .. } => Code::InvalidParameterValue,
             ArtifactError::Missing { .. } => Code::ResourceDoesNotExist,
-            ArtifactError::TooLarge { .. } | ArtifactError::BrokenOff { .. } => Code::BadRequest,
+            ArtifactError::TooLarge { .. }
+            | ArtifactError::Large { .. }
+            | ArtifactError::Changed { .. }
+            | ArtifactError::BrokenOff { .. } => Code::BadRequest,
             ArtifactError::Storage { .. } => Code::TemporarilyUnavailable,
         };
         if matches!(error, ArtifactError::Storage { .. }) {

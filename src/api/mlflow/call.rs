@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::error::MlflowError;
-use crate::api::{ApiState, credentials};
+use crate::api::ApiState;
+use crate::api::author::Author;
 use crate::clock::Timestamp;
 use crate::registry::Texts;
 
@@ -24,9 +25,6 @@ pub(super) struct Call {
     pub(super) expected_revision: Option<u64>,
 }
 
-/// Why a change is made, for the audit.
-const REASON: &str = "plimsoll-reason";
-const LONGEST_REASON: usize = 1_000;
 const LAST_TIME: i64 = 253_402_000_000_000;
 
 impl FromRequest<ApiState> for Call {
@@ -41,12 +39,8 @@ impl FromRequest<ApiState> for Call {
             let body = body.map_err(|error| MlflowError::invalid(format!("the body cannot be read: {error}")))?;
             body_fields(&body, parts.uri.query().unwrap_or_default())?
         };
-        Ok(Self {
-            fields,
-            user: credentials::user(&parts.headers).unwrap_or_else(|| "anonymous".to_owned()),
-            reason: reason(&parts.headers),
-            expected_revision: expected_revision(&parts.headers)?,
-        })
+        let Author { user, reason } = Author::of(&parts.headers);
+        Ok(Self { fields, user, reason, expected_revision: expected_revision(&parts.headers)? })
     }
 }
 
@@ -68,11 +62,6 @@ fn body_fields(body: &Bytes, query: &str) -> Result<Map<String, Value>, MlflowEr
         return Ok(query_fields(query));
     }
     serde_json::from_slice(body).map_err(|error| MlflowError::invalid(format!("the body is no JSON object: {error}")))
-}
-
-fn reason(headers: &HeaderMap) -> String {
-    let reason = headers.get(REASON).and_then(|reason| reason.to_str().ok()).unwrap_or_default();
-    reason.chars().take(LONGEST_REASON).collect()
 }
 
 fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, MlflowError> {

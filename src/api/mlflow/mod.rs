@@ -13,6 +13,7 @@ mod runs;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod webhooks;
 mod wire;
 
 use axum::routing::{delete, get, patch, post};
@@ -55,6 +56,7 @@ fn calls() -> Router<ApiState> {
     Router::new()
         .merge(tracking())
         .merge(registry())
+        .merge(hooks())
         .route("/artifacts/list", get(artifacts::list_of_run))
         .route("/server-info", get(server_info))
 }
@@ -124,6 +126,14 @@ fn registry() -> Router<ApiState> {
         .route("/model-versions/delete-tag", delete(versions::delete_tag))
 }
 
+fn hooks() -> Router<ApiState> {
+    let one = get(webhooks::get).patch(webhooks::update).delete(webhooks::delete);
+    Router::new()
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{webhook_id}", one)
+        .route("/webhooks/{webhook_id}/test", post(webhooks::test))
+}
+
 /// What newer clients ask before they choose how to transfer files.
 async fn server_info() -> Json<Value> {
     Json(json!({
@@ -145,6 +155,7 @@ async fn submit(state: &ApiState, call: &Call, change: Change) -> Result<Decisio
         user: call.user.clone(),
         reason: call.reason.clone(),
         expected_revision: call.expected_revision,
+        gated: parts.gates.settings().enforce,
         change,
     };
     Ok(parts.registry.submit(parts.sink.as_ref(), &parts.topics.registry_commands, &command).await?)

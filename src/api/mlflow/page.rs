@@ -15,6 +15,7 @@ pub(super) const RUNS: Sizes = (1_000, 50_000);
 pub(super) const MODELS: Sizes = (100, 1_000);
 pub(super) const VERSIONS: Sizes = (10_000, 200_000);
 pub(super) const LOGGED_MODELS: Sizes = (100, 1_000);
+pub(super) const WEBHOOKS: Sizes = (100, 1_000);
 pub(super) const POINTS: Sizes = (25_000, 25_000);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! MLflow's REST with a registry that decides at once.
 
+mod webhooks;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,8 +15,8 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::api::{
-    ApiParts, ApiState, EventSink, HttpSettings, RegistryHandle, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem,
-    ViewHandle, router, samples,
+    ApiParts, ApiState, EventSink, HttpSettings, RegistryHandle, ServingPart, SinkError, Sql, SqlAnswer, SqlFormat,
+    SqlProblem, ViewHandle, router, samples,
 };
 use crate::artifacts::{ArtifactSettings, Artifacts};
 use crate::bus::Outgoing;
@@ -22,7 +24,11 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::event::from_json;
 use crate::query::Snapshot;
 use crate::registry::{Command, Decision, Outcome, Registry, decide};
+use crate::runner::References;
 use crate::telemetry::Telemetry;
+
+/// Of another registry's webhooks.
+const INCOMING_SECRET: &str = "theirs and ours";
 
 /// The registry role without a bus between.
 #[derive(Default)]
@@ -113,6 +119,12 @@ impl Bench {
             view: ViewHandle::default(),
             registry: decider.handle.clone(),
             artifacts: Artifacts::open(&ArtifactSettings { url, max_file: 2 << 20 }).unwrap(),
+            serving: ServingPart::Off("it is not served here".into()),
+            outbound: samples::outbound(),
+            gates: samples::gates(),
+            references: References::default(),
+            incoming_secret: Some(INCOMING_SECRET.to_owned()),
+            seen: Arc::default(),
             sink: decider.clone(),
             sql: decider.clone(),
             telemetry: Telemetry::default(),

@@ -165,7 +165,8 @@ mod tests {
         ];
         for (sequence, change) in (1..).zip(changes) {
             let (id, at, user) = (format!("{sequence}"), Timestamp::from_millis(0), "ada".to_owned());
-            let command = Command { id, at, user, reason: String::new(), expected_revision: None, change };
+            let command =
+                Command { id, at, user, reason: String::new(), expected_revision: None, gated: false, change };
             let events = decide(&registry, &command).unwrap();
             registry.fold(sequence, at, &events);
         }

@@ -2,8 +2,11 @@
 
 mod card;
 mod follow;
+mod gates;
+mod incoming;
 mod lineage;
 mod markdown;
+mod openlineage;
 mod rows;
 
 use std::collections::HashMap;
@@ -21,7 +24,11 @@ use crate::registry::{Command, Decision, Entity, MAX_COMMAND, Outcome, Registry,
 
 pub(super) use card::answer as card;
 pub use follow::follow_registry;
+pub(super) use gates::{approve, evaluate, run_gates, show_gates};
+pub use incoming::SeenDeliveries;
+pub(super) use incoming::mlflow_webhook;
 pub(super) use lineage::lineage;
+pub(super) use openlineage::openlineage;
 
 /// One copy shared by the thread that feeds it and the requests that read it or wait for their commands.
 #[derive(Clone, Default)]
@@ -148,10 +155,18 @@ fn show(registered: &mut Registered, registry: &Registry, decision: &Decision, t
             Entity::Model(name) if registry.model(name).is_some() => registered.put_model(name),
             Entity::Model(name) => registered.remove_model(name),
             Entity::Version(name, version) => match registry.version(name, *version) {
-                Some(found) => registered.put_version(rows::version(registry, found)),
+                Some(found) => {
+                    registered.put_version(rows::version(registry, found));
+                    registered.put_judged(name, *version, rows::judged(registry, found));
+                }
                 None => registered.remove_version(name, *version),
             },
-            Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) => {}
+            Entity::LineageRun(id) => {
+                if let Some(run) = registry.lineage_run(id) {
+                    registered.put_lineage_run(rows::lineage_run(run));
+                }
+            }
+            Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}
         }
     }
 }

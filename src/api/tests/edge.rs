@@ -85,7 +85,7 @@ async fn on_the_loopback_address_a_foreign_host_name_needs_the_token() {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_problems() {
     let bench = Bench::new();
-    bench.get("/v2/models").await.is_problem(404, "not_found");
+    bench.get("/v9/models").await.is_problem(404, "not_found");
     let answer = bench.get("/v1/predictions").await;
     answer.is_problem(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), "POST");
@@ -129,6 +129,12 @@ async fn the_server_answers_until_it_is_told_to_stop() {
         view: ViewHandle::default(),
         registry: RegistryHandle::default(),
         artifacts: artifacts(folder.path(), 1_000),
+        serving: ServingPart::Off("it is not served here".into()),
+        outbound: samples::outbound(),
+        gates: samples::gates(),
+        references: crate::runner::References::default(),
+        incoming_secret: None,
+        seen: Arc::default(),
         sink: Arc::new(Sink::default()),
         sql: Arc::new(Echo),
         telemetry: Telemetry::default(),

@@ -23,6 +23,7 @@ use crate::artifacts::{ArtifactSettings, Artifacts};
 use crate::bus::{Outgoing, Record};
 use crate::clock::{ManualClock, Timestamp};
 use crate::query::Snapshot;
+use crate::runner::References;
 use crate::telemetry::{Health, Telemetry};
 
 /// Keeps what it is given, or fails.
@@ -88,6 +89,12 @@ impl Bench {
             view: ViewHandle::new(filled()),
             registry: RegistryHandle::default(),
             artifacts: artifacts(folder.path(), 1_000),
+            serving: ServingPart::Off("it is not served here".into()),
+            outbound: samples::outbound(),
+            gates: samples::gates(),
+            references: References::default(),
+            incoming_secret: None,
+            seen: Arc::default(),
             sink: sink.clone(),
             sql: Arc::new(Echo),
             telemetry: telemetry.clone(),

@@ -18,7 +18,7 @@ use crate::event::{
 use crate::query::{AccountingRow, ModelRow, Snapshot};
 
 pub use follow::{TailSource, follow};
-pub use registered::Registered;
+pub use registered::{Judged, Registered};
 
 /// Which of the view's tables a topic feeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +154,10 @@ impl View {
             models: self.registered.models(&self.models),
             versions: self.registered.versions(),
             registry_audit: self.registered.audit(),
+            evaluation: self.registered.evaluation(),
+            gates: self.registered.gates(),
+            lineage_runs: self.registered.lineage_runs(),
+            ..Snapshot::default()
         });
         self.snapshot = Some(Arc::clone(&snapshot));
         snapshot

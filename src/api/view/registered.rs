@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::query::{ModelRow, RegistryAuditRow, VersionRow};
+use crate::query::{EvaluationRow, GateRow, LineageRunRow, ModelRow, RegistryAuditRow, VersionRow};
 use crate::registry::Stage;
 
 /// Rows of `registry_audit`; older ones are on the topic.
@@ -13,7 +13,16 @@ const AUDIT: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct Registered {
     versions: BTreeMap<String, BTreeMap<u32, Arc<VersionRow>>>,
+    judged: BTreeMap<(String, u32), Judged>,
+    lineage_runs: BTreeMap<String, Arc<LineageRunRow>>,
     audit: VecDeque<Arc<RegistryAuditRow>>,
+}
+
+/// What is known of how good a version is.
+#[derive(Debug, Default)]
+pub struct Judged {
+    pub evaluation: Vec<Arc<EvaluationRow>>,
+    pub gates: Vec<Arc<GateRow>>,
 }
 
 impl Registered {
@@ -24,6 +33,7 @@ impl Registered {
 
     pub fn remove_model(&mut self, name: &str) {
         self.versions.remove(name);
+        self.judged.retain(|(model, _), _| model != name);
     }
 
     pub fn put_version(&mut self, row: Arc<VersionRow>) {
@@ -34,6 +44,27 @@ impl Registered {
         if let Some(versions) = self.versions.get_mut(name) {
             versions.remove(&version);
         }
+        self.judged.remove(&(name.to_owned(), version));
+    }
+
+    pub fn put_judged(&mut self, name: &str, version: u32, judged: Judged) {
+        self.judged.insert((name.to_owned(), version), judged);
+    }
+
+    pub fn put_lineage_run(&mut self, row: Arc<LineageRunRow>) {
+        self.lineage_runs.insert(row.run_id.clone(), row);
+    }
+
+    pub(super) fn lineage_runs(&self) -> Vec<Arc<LineageRunRow>> {
+        self.lineage_runs.values().cloned().collect()
+    }
+
+    pub(super) fn evaluation(&self) -> Vec<Arc<EvaluationRow>> {
+        self.judged.values().flat_map(|judged| &judged.evaluation).cloned().collect()
+    }
+
+    pub(super) fn gates(&self) -> Vec<Arc<GateRow>> {
+        self.judged.values().flat_map(|judged| &judged.gates).cloned().collect()
     }
 
     pub fn push_audit(&mut self, row: Arc<RegistryAuditRow>) {

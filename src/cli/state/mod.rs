@@ -13,7 +13,10 @@ use crate::ingest::IngestAudit;
 use crate::join::JoinAudit;
 use crate::notify::NotifyAudit;
 use crate::registry::RegistryAudit;
+use crate::registry::openlineage::OpenLineageAudit;
+use crate::registry::webhooks::WebhookAudit;
 use crate::runner::{Audit, Findings, audit};
+use crate::serve::ServeAudit;
 use crate::settings::Settings;
 use crate::state::{StateError, StatePartition, StateRoot};
 
@@ -32,7 +35,7 @@ pub(super) enum StateCommand {
 /// Which partitions; all of them if nothing is given.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Selection {
-    /// Only this role: ingest, join, evaluate, notify or registry
+    /// Only this role: ingest, join, evaluate, notify, registry, webhooks or lineage
     #[arg(long, value_name = "ROLE")]
     pub(super) role: Option<String>,
     /// Only partitions of this topic
@@ -85,6 +88,9 @@ async fn look_at(root: &StateRoot, partition: &StatePartition) -> Result<Finding
         "evaluate" => Box::new(EvaluateAudit),
         "notify" => Box::new(NotifyAudit),
         "registry" => Box::new(RegistryAudit),
+        "serve" => Box::new(ServeAudit),
+        "webhooks" => Box::new(WebhookAudit),
+        "lineage" => Box::new(OpenLineageAudit),
         other => {
             let reason = format!("'{other}' is no role of this plimsoll");
             return Err(StateError::Corrupt { path: format!("{other}/{}", partition.source), reason });

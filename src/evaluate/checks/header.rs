@@ -5,15 +5,9 @@ use std::path::Path;
 use super::{Check, CheckError, Problem, When};
 use crate::event::Severity;
 use crate::model::WindowSize;
+use crate::query::sql_file::{self, Entry, HeaderProblem, has_query, is_plain_name, list};
 
 const CHANNELS: [&str; 1] = ["email"];
-
-/// A header line: its key, value and line number.
-struct Entry<'a> {
-    key: &'a str,
-    value: &'a str,
-    line: usize,
-}
 
 /// Collects problems, so that one start reports all of them.
 struct Parser<'a> {
@@ -31,22 +25,15 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Check, Vec<CheckError>> {
 
 impl<'a> Parser<'a> {
     fn entries(&mut self, text: &'a str) -> Vec<Entry<'a>> {
-        let mut entries: Vec<Entry<'a>> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let line_number = index + 1;
-            let Some(comment) = line.trim().strip_prefix("--").map(str::trim) else { break };
-            if comment.is_empty() {
-                break;
-            }
-            let Some((key, value)) = comment.split_once(':').map(|(key, value)| (key.trim(), value.trim())) else {
-                self.report(line_number, Problem::NotAHeader(comment.to_owned()));
-                continue;
-            };
-            if entries.iter().any(|entry| entry.key == key) {
-                self.report(line_number, Problem::RepeatedHeader(key.to_owned()));
-                continue;
-            }
-            entries.push(Entry { key, value, line: line_number });
+        let (entries, problems) = sql_file::header(text);
+        for (line, problem) in problems {
+            self.report(
+                line,
+                match problem {
+                    HeaderProblem::NotAHeader(comment) => Problem::NotAHeader(comment),
+                    HeaderProblem::Repeated(key) => Problem::RepeatedHeader(key),
+                },
+            );
         }
         entries
     }
@@ -106,8 +93,7 @@ fn apply(check: &mut Check, entry: &Entry<'_>) -> Result<(), Problem> {
 }
 
 fn name(value: &str) -> Result<String, Problem> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    if value.is_empty() || !value.chars().all(plain) {
+    if !is_plain_name(value) {
         return Err(Problem::BadName(value.to_owned()));
     }
     Ok(value.to_owned())
@@ -140,21 +126,4 @@ fn when(value: &str) -> Result<When, Problem> {
 
 fn channel(value: &str) -> Result<String, Problem> {
     if CHANNELS.contains(&value) { Ok(value.to_owned()) } else { Err(Problem::BadChannel(value.to_owned())) }
-}
-
-fn list(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|part| !part.is_empty())
-}
-
-fn has_query(text: &str) -> bool {
-    text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with("--") && line != ";")
-}
-
-/// Where a header stands, for errors that are found after the file was read.
-pub(super) fn line_of(text: &str, key: &str) -> usize {
-    let is_key = |line: &str| {
-        let header = line.trim().strip_prefix("--").and_then(|comment| comment.split_once(':'));
-        header.is_some_and(|(found, _)| found.trim() == key)
-    };
-    text.lines().position(is_key).map_or(1, |index| index + 1)
 }

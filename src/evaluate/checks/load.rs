@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Check, CheckError, CheckErrors, Problem, header};
+use crate::query::sql_file::{line_of, sql_files};
 
 /// Every check in `directory`, by name, or everything that is wrong in it. A missing folder holds no checks.
 pub fn load_checks(directory: &Path) -> Result<Vec<Check>, CheckErrors> {
@@ -32,19 +33,6 @@ pub fn load_checks(directory: &Path) -> Result<Vec<Check>, CheckErrors> {
     if errors.is_empty() { Ok(checks.into_values().collect()) } else { Err(CheckErrors(errors)) }
 }
 
-/// The `.sql` files of the folder, by file name.
-fn sql_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_file() && path.extension().is_some_and(|extension| extension == "sql") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 fn load(file: &Path) -> Result<Check, Vec<CheckError>> {
     let text = std::fs::read_to_string(file).map_err(|error| vec![unreadable(file, &error)])?;
     header::parse(file, &text)
@@ -55,7 +43,7 @@ fn unreadable(path: &Path, error: &io::Error) -> CheckError {
 }
 
 fn duplicate(check: &Check, first: &Check) -> CheckError {
-    let line = header::line_of(&check.sql, "name");
+    let line = line_of(&check.sql, "name");
     let problem = Problem::DuplicateName { name: check.name.clone(), other: first.file.clone() };
     CheckError { file: check.file.clone(), line, problem }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Check, CheckError, CheckErrors, Problem};
 use crate::clock::Timestamp;
 use crate::event::{Population, WindowReport};
+use crate::query::sql_file::line_of_error;
 use crate::query::{Parameters, QueryAnswer, QueryEngine, QueryError, Snapshot, format};
 
 /// Failing rows that go into an alert's evidence.
@@ -52,7 +53,7 @@ impl CheckRunner {
         let mut errors = Vec::new();
         for check in &self.checks {
             if let Err(error) = self.engine.validate(&check.sql, &any_window()).await {
-                let line = line_in(&error).unwrap_or_else(|| first_line(&check.sql));
+                let line = line_of_error(&error, &check.sql);
                 errors.push(CheckError { file: check.file.clone(), line, problem: Problem::Query(error.to_string()) });
             }
         }
@@ -100,17 +101,4 @@ fn window_parameters(population: &Population, start: Timestamp, end: Timestamp, 
         .with("window_start", start)
         .with("window_end", end)
         .with("window_size", size)
-}
-
-/// Where the statement begins, for errors that do not say where in it they are.
-fn first_line(sql: &str) -> usize {
-    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
-    sql.lines().position(is_code).map_or(1, |index| index + 1)
-}
-
-/// The parser ends its messages with `at Line: 3, Column: 7`.
-fn line_in(error: &QueryError) -> Option<usize> {
-    let QueryError::Syntax(message) = error else { return None };
-    let (_, place) = message.split_once("Line: ")?;
-    place.split(',').next()?.trim().parse().ok()
 }

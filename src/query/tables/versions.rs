@@ -32,6 +32,12 @@ pub static TABLE: PlainTable<Arc<VersionRow>> = PlainTable {
         Column::text("created_by", "who registered it", |v| Some(v.created_by.as_str().into())),
         Column::time("created_at", "when it was registered", |v| Some(v.created_at)),
         Column::time("updated_at", "when it was last changed", |v| Some(v.updated_at)),
+        Column::text(
+            "gates",
+            "what its gates said: passed, failed, inconclusive or awaiting_approval; null before",
+            |v| v.gates.map(Into::into),
+        )
+        .or_null(),
         Column::text("tags", "its tags, as JSON", |v| Some(v.tags.as_str().into())),
         Column::count("revision", "number of the decision that changed it last", |v| Some(count(v.revision))),
     ],

@@ -2,10 +2,14 @@
 
 mod checks;
 mod experiments;
+mod gates;
+mod lineage;
 mod logged_models;
+mod mirror;
 mod models;
 mod runs;
 mod versions;
+mod webhooks;
 
 use super::command::{Change, Command};
 use super::entity::{Subject, Texts};
@@ -14,10 +18,12 @@ use super::rejection::Rejection;
 use super::state::Registry;
 
 use checks::{room_for_tags, tag_key, tags as check_tags};
+use webhooks::Wanted;
 
 /// What a command leads to in this state; no events if everything is already as it asks.
 pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Rejection> {
     check_revision(registry, command)?;
+    gates::check(registry, command)?;
     let (id, at, user) = (command.id.as_str(), command.at, command.user.as_str());
     match command.change.clone() {
         Change::CreateExperiment { name, artifact_location, tags } => {
@@ -49,12 +55,23 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
             let new = versions::New { name, source, run_id, run_link, model_id, description, tags };
             versions::create(registry, at, user, new)
         }
+        Change::MirrorModel { name, description, tags } => mirror::model(registry, at, name, description, tags),
+        Change::MirrorVersion { name, version, source, run_id, description, tags } => mirror::version(
+            registry,
+            at,
+            user,
+            mirror::Version { name, number: version, source, run_id, description, tags },
+        ),
         Change::DescribeVersion { name, version, description } => {
             versions::describe(registry, name, version, description)
         }
         Change::TransitionStage { name, version, stage, archive_existing } => {
             versions::transition(registry, &name, version, stage, archive_existing)
         }
+        Change::RecordEvaluation { name, version, rows } => gates::evaluate(registry, name, version, rows),
+        Change::RecordGates { name, version, report } => gates::record(registry, &name, version, report),
+        Change::FailGates { problem, .. } => Err(Rejection::invalid(problem)),
+        Change::ApproveGates { name, version, given } => gates::approve(registry, &name, version, given),
         Change::DeleteVersion { name, version } => versions::delete(registry, name, version),
         Change::CreateLoggedModel { experiment_id, name, model_type, source_run_id, params, tags } => {
             let new = logged_models::New { experiment_id, name, model_type, source_run_id, params, tags };
@@ -63,6 +80,16 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
         Change::FinalizeLoggedModel { model_id, status } => logged_models::finalize(registry, model_id, status),
         Change::LogModelParams { model_id, params } => logged_models::log_params(registry, model_id, params),
         Change::DeleteLoggedModel { model_id } => logged_models::delete(registry, model_id),
+        Change::CreateWebhook { name, description, url, events, secret, active } => {
+            let (name, url, events) = (Some(name), Some(url), Some(events));
+            let wanted = Wanted { name, description: Some(description), url, events, secret, active: Some(active) };
+            webhooks::create(registry, at, id, wanted)
+        }
+        Change::UpdateWebhook { webhook_id, name, description, url, events, secret, active } => {
+            webhooks::update(registry, at, &webhook_id, Wanted { name, description, url, events, secret, active })
+        }
+        Change::DeleteWebhook { webhook_id } => webhooks::delete(registry, webhook_id),
+        Change::RecordLineage { told } => lineage::record(registry, &told),
         Change::SetTags { subject, tags } => set_tags(registry, subject, tags),
         Change::DeleteTag { subject, key } => delete_tag(registry, subject, key),
     }
@@ -74,6 +101,8 @@ fn check_revision(registry: &Registry, command: &Command) -> Result<(), Rejectio
     let (subject, found) = match &command.change {
         Change::DescribeVersion { name, version, .. }
         | Change::TransitionStage { name, version, .. }
+        | Change::RecordGates { name, version, .. }
+        | Change::ApproveGates { name, version, .. }
         | Change::DeleteVersion { name, version }
         | Change::SetTags { subject: Subject::Version(name, version), .. }
         | Change::DeleteTag { subject: Subject::Version(name, version), .. } => (

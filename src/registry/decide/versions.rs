@@ -32,7 +32,7 @@ pub(super) fn create(registry: &Registry, at: Timestamp, user: &str, new: New) -
         return Err(Rejection::invalid("Missing value for required parameter 'source'."));
     }
     let model = models::find(registry, &name)?;
-    checks::at_most("versions of one model", registry.versions.get(&name).map_or(0, BTreeMap::len) + 1, MAX_VERSIONS)?;
+    check_room(registry.versions.get(&name).map_or(0, BTreeMap::len))?;
     let logged = registry.logged_model(&model_id).or_else(|| registry.logged_model(source.strip_prefix("models:/")?));
     if logged.is_none() && !model_id.is_empty() {
         return Err(Rejection::missing(format!("Logged model with ID '{model_id}' not found.")));
@@ -53,6 +53,8 @@ pub(super) fn create(registry: &Registry, at: Timestamp, user: &str, new: New) -
         model_id: logged.map(|model| model.model_id.clone()).unwrap_or_default(),
         stage: Stage::None,
         tags,
+        evaluation: Vec::new(),
+        gates: None,
         revision: 0,
     };
     Ok(vec![Event::VersionCreated { version }])
@@ -98,6 +100,10 @@ pub(super) fn transition(
 pub(super) fn delete(registry: &Registry, name: String, version: u32) -> Result<Vec<Event>, Rejection> {
     find(registry, &name, version)?;
     Ok(vec![Event::VersionDeleted { name, version }])
+}
+
+pub(super) fn check_room(known: usize) -> Result<(), Rejection> {
+    checks::at_most("versions of one model", known + 1, MAX_VERSIONS)
 }
 
 pub(super) fn find<'a>(registry: &'a Registry, name: &str, version: u32) -> Result<&'a ModelVersion, Rejection> {

@@ -1,5 +1,6 @@
 mod crashes;
 mod decisions;
+mod gates;
 mod lineage;
 mod tracking;
 
@@ -63,6 +64,7 @@ fn command(number: u64, change: Change) -> Command {
         user: "ada".into(),
         reason: String::new(),
         expected_revision: None,
+        gated: false,
         change,
     }
 }

@@ -20,7 +20,7 @@ pub use cluster::KafkaCluster;
 pub use http::{Answer, Http, RUNTIME};
 pub use kafka::KafkaBroker;
 pub use process::{Process, signal};
-pub use python::{S3Server, SmtpSink, python, python_of};
+pub use python::{S3Server, SmtpSink, onnxruntime, python, python_of};
 pub use service::{Brokers, Service, ServiceOptions};
 pub use wait::{Raised, eventually, eventually_true, pause};
 

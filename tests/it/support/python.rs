@@ -27,20 +27,35 @@ pub fn python(script: &str, args: &[&str], input: &str) -> Option<String> {
 
 /// Runs a script with the packages of `tests/requirements-NAME.txt` and answers what it prints, however it ends.
 pub fn python_of(name: &str, script: &str, args: &[&str]) -> Option<String> {
-    let python = std::env::var_os("PLIMSOLL_TEST_PYTHON").map(PathBuf::from);
-    // The environments of `tests/setup.sh` lie beside each other.
-    let beside = python.as_ref().and_then(|python| python.ancestors().nth(3));
-    let python = beside.map(|cache| cache.join(format!("{name}-venv/bin/python"))).filter(|path| path.is_file());
-    let Some(python) = python else {
-        skip_or_fail(&format!("there is no Python with the packages of tests/requirements-{name}.txt"));
-        return None;
-    };
-    let mut command = Command::new(python);
+    let mut command = Command::new(environment(name)?.join("bin/python"));
     command.arg(root().join(script)).args(args).current_dir(root());
     let output = command.output().expect("Python runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.stdout.is_empty(), "{script} says nothing: {said}");
     Some(String::from_utf8(output.stdout).expect("the script prints UTF-8"))
+}
+
+/// The shared library of ONNX Runtime, out of the package for Python.
+pub fn onnxruntime() -> Option<PathBuf> {
+    let libraries = environment("serve")?.join("lib");
+    let python = fs::read_dir(libraries).expect("the environment has packages").flatten();
+    let folder = python.map(|entry| entry.path().join("site-packages/onnxruntime/capi")).find(|path| path.is_dir());
+    let files = fs::read_dir(folder.expect("onnxruntime is installed")).expect("it can be listed").flatten();
+    let is_library = |path: &PathBuf| path.to_string_lossy().contains("libonnxruntime.so");
+    Some(files.map(|entry| entry.path()).find(is_library).expect("the package has the library"))
+}
+
+/// The folder of the environment with the packages of `tests/requirements-NAME.txt`.
+fn environment(name: &str) -> Option<PathBuf> {
+    let python = std::env::var_os("PLIMSOLL_TEST_PYTHON").map(PathBuf::from);
+    // The environments of `tests/setup.sh` lie beside each other.
+    let beside = python.as_ref().and_then(|python| python.ancestors().nth(3));
+    let folder = beside.map(|cache| cache.join(format!("{name}-venv")));
+    let folder = folder.filter(|folder| folder.join("bin/python").is_file());
+    if folder.is_none() {
+        skip_or_fail(&format!("there is no Python with the packages of tests/requirements-{name}.txt"));
+    }
+    folder
 }
 
 /// An SMTP server that keeps what it gets.

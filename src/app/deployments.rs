@@ -1,0 +1,146 @@
+//! What is to be served, from what is registered: of each model the version with the alias `champion` and those in the
+//! stage Production.
+
+use crate::artifacts::ArtifactPath;
+use crate::model::Model;
+use crate::registry::{ModelVersion, RegisteredModel, Registry, Stage};
+use crate::serve::{CHAMPION, Deployment, FEATURES_TAG, Identity, Purpose, Source};
+
+/// The scheme of plimsoll's own artifacts.
+const ARTIFACTS: &str = "mlflow-artifacts:";
+
+/// `models` are the configured ones, which know what a model is for.
+pub(super) fn deployments(registry: &Registry, models: &[Model]) -> Vec<Deployment> {
+    let mut wanted = Vec::new();
+    for model in registry.models() {
+        let champion = model.aliases.get(CHAMPION).copied();
+        let in_production = |version: &&ModelVersion| version.stage == Stage::Production;
+        let newest = registry.versions_of(&model.name).filter(in_production).map(|version| version.version).max();
+        let primary = champion.or(newest);
+        for version in registry.versions_of(&model.name) {
+            if version.stage == Stage::Production || champion == Some(version.version) {
+                wanted.push(deployment(registry, model, version, primary == Some(version.version), models));
+            }
+        }
+    }
+    wanted
+}
+
+fn deployment(
+    registry: &Registry,
+    model: &RegisteredModel,
+    version: &ModelVersion,
+    is_primary: bool,
+    models: &[Model],
+) -> Deployment {
+    let purpose = models.iter().find(|configured| configured.name == model.name);
+    Deployment {
+        identity: Identity { model: model.name.clone(), version: version.version },
+        is_primary,
+        source: source(registry, version),
+        features: version.tags.get(FEATURES_TAG).or_else(|| model.tags.get(FEATURES_TAG)).cloned(),
+        purpose: purpose.map(|model| Purpose { task: model.task, positive: model.positive.clone() }),
+    }
+}
+
+fn source(registry: &Registry, version: &ModelVersion) -> Source {
+    let run = registry.run(&version.run_id).and_then(|run| own(&run.artifact_uri));
+    let logged = registry.logged_model(&version.model_id).and_then(|logged| own(&logged.artifact_uri));
+    match logged.or_else(|| of_run(registry, &version.source)).or_else(|| own(&version.source)) {
+        Some(folder) => Source::Artifacts { folder, run },
+        None => Source::Elsewhere(version.source.clone()),
+    }
+}
+
+/// The folder behind `runs:/RUN/path`.
+fn of_run(registry: &Registry, source: &str) -> Option<ArtifactPath> {
+    let (run, path) = source.strip_prefix("runs:/")?.trim_start_matches('/').split_once('/')?;
+    Some(own(&registry.run(run)?.artifact_uri)?.join(&ArtifactPath::parse(path).ok()?))
+}
+
+/// The folder that an address names, if it is plimsoll's.
+fn own(uri: &str) -> Option<ArtifactPath> {
+    let rest = uri.strip_prefix(ARTIFACTS)?;
+    let path = match rest.strip_prefix("//") {
+        // Behind the host.
+        Some(with_host) => with_host.split_once('/')?.1,
+        None => rest.trim_start_matches('/'),
+    };
+    ArtifactPath::parse(path).ok().filter(|path| !path.is_root())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::{ReferenceSource, Task};
+    use crate::registry::{Change, Command, Texts, decide};
+
+    fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
+        let mut registry = Registry::default();
+        for (sequence, change) in (1..).zip(changes) {
+            let command = Command {
+                id: sequence.to_string(),
+                at: Timestamp::from_millis(1),
+                user: "ada".into(),
+                reason: String::new(),
+                expected_revision: None,
+                gated: false,
+                change,
+            };
+            let events = decide(&registry, &command).unwrap();
+            registry.fold(sequence, command.at, &events);
+        }
+        registry
+    }
+
+    fn version(source: &str) -> Change {
+        Change::CreateVersion {
+            name: "m".into(),
+            source: source.into(),
+            run_id: String::new(),
+            run_link: String::new(),
+            model_id: String::new(),
+            description: String::new(),
+            tags: Texts::new(),
+        }
+    }
+
+    fn production(version: u32) -> Change {
+        Change::TransitionStage { name: "m".into(), version, stage: Stage::Production, archive_existing: false }
+    }
+
+    fn told(registry: &Registry) -> Vec<(u32, bool)> {
+        deployments(registry, &[]).iter().map(|wanted| (wanted.identity.version, wanted.is_primary)).collect()
+    }
+
+    #[test]
+    fn the_champion_answers_and_without_one_the_newest_in_production() {
+        let create = Change::CreateModel { name: "m".into(), description: String::new(), tags: Texts::new() };
+        let source = "mlflow-artifacts:/0/r/artifacts/model";
+        let mut changes = vec![create, version(source), version(source), version(source)];
+        assert_eq!(told(&registry(changes.clone())), []);
+        changes.extend([production(1), production(2)]);
+        assert_eq!(told(&registry(changes.clone())), [(1, false), (2, true)]);
+        changes.push(Change::SetAlias { name: "m".into(), alias: CHAMPION.into(), version: 3 });
+        let registry = registry(changes);
+        assert_eq!(told(&registry), [(1, false), (2, false), (3, true)]);
+        let folder = ArtifactPath::parse("0/r/artifacts/model").unwrap();
+        let model = Model::new("m", Task::Regression, ReferenceSource::First(1));
+        let first = deployments(&registry, &[model]).swap_remove(0);
+        assert_eq!(first.source, Source::Artifacts { folder, run: None });
+        assert_eq!(first.purpose.map(|purpose| purpose.task), Some(Task::Regression));
+    }
+
+    #[test]
+    fn files_of_others_are_not_plimsolls_and_no_address_climbs_out() {
+        let path = |text: &str| own(text).map(|path| path.to_string());
+        assert_eq!(path("mlflow-artifacts:/0/a").as_deref(), Some("0/a"));
+        assert_eq!(path("mlflow-artifacts://host:5000/0/a").as_deref(), Some("0/a"));
+        for foreign in
+            ["s3://bucket/a", "mlflow-artifacts:/", "mlflow-artifacts:/a/../../etc", "file:///etc", "models:/m/1"]
+        {
+            assert_eq!(path(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! From the files of a version to what it is loaded from.
+
+use super::deployment::{Deployment, Source};
+use super::golden::{self, Golden, GoldenError};
+use super::served::{Package, PackageError};
+use super::signature;
+use crate::artifacts::{ArtifactError, ArtifactPath, Artifacts};
+
+/// Why a version is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the files of the version are at '{0}': only files that were logged to plimsoll are served")]
+    Elsewhere(String),
+    #[error("folder '{folder}' holds {found} onnx files, a version has one: log it with mlflow.onnx.log_model")]
+    NoModel { folder: String, found: usize },
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error("loading broke off: {0}")]
+    BrokenOff(String),
+}
+
+/// Largest of the small files beside a model.
+const SMALL: u64 = 16 << 20;
+const SIGNATURE: &str = "MLmodel";
+
+impl LoadError {
+    /// Whether trying again may help while nothing changes in the registry.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Artifact(ArtifactError::Storage { .. }) | Self::BrokenOff(_))
+    }
+}
+
+/// Reads all that a version is made of, files checked against what was uploaded.
+pub(super) async fn fetch(
+    artifacts: &Artifacts,
+    deployment: &Deployment,
+    max_model: u64,
+) -> Result<Package, LoadError> {
+    let (folder, run) = match &deployment.source {
+        Source::Artifacts { folder, run } => (folder, run),
+        Source::Elsewhere(place) => return Err(LoadError::Elsewhere(place.clone())),
+    };
+    let listed = artifacts.list(folder).await?;
+    let is_model = |name: &str| name.to_ascii_lowercase().ends_with(".onnx");
+    let files: Vec<&str> =
+        listed.iter().filter(|entry| entry.size.is_some()).map(|entry| entry.name.as_str()).collect();
+    let models: Vec<&str> = files.iter().copied().filter(|name| is_model(name)).collect();
+    let [model] = models.as_slice() else {
+        return Err(LoadError::NoModel { folder: folder.to_string(), found: models.len() });
+    };
+    let onnx = artifacts.read(&child(folder, model)?, max_model).await?;
+    let columns = match &deployment.features {
+        Some(tag) => signature::named(tag),
+        None if files.contains(&SIGNATURE) => {
+            let text = artifacts.read(&child(folder, SIGNATURE)?, SMALL).await?;
+            signature::columns(&String::from_utf8_lossy(&text))
+        }
+        None => Vec::new(),
+    };
+    let mut golden = Golden::default();
+    let places = [Some(folder).filter(|_| files.contains(&golden::FILE)), run.as_ref()];
+    for place in places.into_iter().flatten() {
+        match artifacts.read(&child(place, golden::FILE)?, SMALL).await {
+            Ok(json) => {
+                golden = Golden::read(&json).map_err(|error: GoldenError| PackageError::from(error))?;
+                break;
+            }
+            Err(ArtifactError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Package { onnx, columns, golden, purpose: deployment.purpose.clone() })
+}
+
+fn child(folder: &ArtifactPath, name: &str) -> Result<ArtifactPath, ArtifactError> {
+    Ok(folder.join(&ArtifactPath::parse(name)?))
+}

@@ -1,0 +1,170 @@
+//! Keeps the catalogue as the registry wants it: loads what is new, and lets go of what is not wanted any more.
+//!
+//! A version takes over once it is loaded and has reproduced its golden rows. One that cannot be loaded changes nothing:
+//! the version before goes on answering.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::catalogue::{Catalogue, Table};
+use super::deployment::Deployment;
+use super::fetch::{LoadError, fetch};
+use super::metrics::ServingMetrics;
+use super::served::{Identity, Served};
+use super::settings::ServingSettings;
+use crate::artifacts::Artifacts;
+use crate::onnx::{Limits, Runtime};
+
+/// How long to wait before files that could not be read are tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The longest that golden rows may take.
+const GOLDEN_WITHIN: Duration = Duration::from_mins(1);
+
+#[derive(Debug)]
+pub struct Loader {
+    pub catalogue: Arc<Catalogue>,
+    pub artifacts: Artifacts,
+    pub runtime: Runtime,
+    pub settings: ServingSettings,
+    pub metrics: ServingMetrics,
+    /// Becomes true when everything has been tried that was wanted at the start.
+    pub settled: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    deployment: Deployment,
+    reason: String,
+    is_temporary: bool,
+}
+
+/// What became of each wanted version.
+#[derive(Debug, Default)]
+struct Held {
+    loaded: BTreeMap<Identity, (Deployment, Arc<Served>)>,
+    failed: BTreeMap<Identity, Failure>,
+}
+
+impl Loader {
+    /// Follows what is wanted until `stop`; none is wanted as long as the registry is not known.
+    pub async fn follow(self, mut wanted: watch::Receiver<Option<Vec<Deployment>>>, stop: CancellationToken) {
+        let mut held = Held::default();
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            let mut try_again = false;
+            if let Some(now) = &now {
+                try_again = self.bring_up(&mut held, now, &stop).await;
+                self.settled.send_replace(true);
+            }
+            let pause = async {
+                if try_again {
+                    tokio::time::sleep(PAUSE).await;
+                } else {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = pause => {}
+                changed = wanted.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Returns whether some of it should be tried again.
+    async fn bring_up(&self, held: &mut Held, wanted: &[Deployment], stop: &CancellationToken) -> bool {
+        let is_wanted = |identity: &Identity| wanted.iter().any(|deployment| deployment.identity == *identity);
+        held.failed.retain(|identity, _| is_wanted(identity));
+        let mut try_again = false;
+        for deployment in wanted {
+            let identity = &deployment.identity;
+            let is_known = |known: &Deployment| known.is_alike(deployment);
+            let is_loaded = held.loaded.get(identity).is_some_and(|(known, _)| is_known(known));
+            let has_failed =
+                held.failed.get(identity).is_some_and(|known| is_known(&known.deployment) && !known.is_temporary);
+            if stop.is_cancelled() || is_loaded || has_failed {
+                continue;
+            }
+            match self.load(deployment).await {
+                Ok(served) => {
+                    let (model, version) = (&identity.model, identity.version);
+                    tracing::info!(model, version, "version is loaded");
+                    held.failed.remove(identity);
+                    held.loaded.insert(identity.clone(), (deployment.clone(), Arc::new(served)));
+                }
+                Err(error) => {
+                    let (model, version) = (&identity.model, identity.version);
+                    tracing::error!(model, version, %error, "version cannot be served; what was served before stays");
+                    let (deployment, is_temporary) = (deployment.clone(), error.is_temporary());
+                    try_again |= is_temporary;
+                    let reason = format!("version {version} cannot be served: {error}");
+                    held.failed.insert(identity.clone(), Failure { deployment, reason, is_temporary });
+                }
+            }
+            self.show(held, wanted);
+        }
+        self.show(held, wanted);
+        try_again
+    }
+
+    async fn load(&self, deployment: &Deployment) -> Result<Served, LoadError> {
+        let loaded = self.try_to_load(deployment).await;
+        self.metrics.count_load(loaded.is_ok());
+        loaded
+    }
+
+    async fn try_to_load(&self, deployment: &Deployment) -> Result<Served, LoadError> {
+        let package = fetch(&self.artifacts, deployment, self.settings.max_model).await?;
+        let (runtime, identity) = (self.runtime.clone(), deployment.identity.clone());
+        let limits = Limits { sessions: self.settings.sessions, threads: self.settings.threads };
+        let load = move || Served::load(&runtime, identity, &package, limits, Instant::now() + GOLDEN_WITHIN);
+        let loaded = tokio::task::spawn_blocking(load).await;
+        Ok(loaded.map_err(|error| LoadError::BrokenOff(error.to_string()))??)
+    }
+
+    /// Swaps the catalogue, and forgets what neither is wanted nor answers.
+    fn show(&self, held: &mut Held, wanted: &[Deployment]) {
+        let before = self.catalogue.table();
+        let mut table = Table::default();
+        for deployment in wanted {
+            let (model, version) = (&deployment.identity.model, deployment.identity.version);
+            let entry = table.models.entry(model.clone()).or_default();
+            if let Some((_, served)) = held.loaded.get(&deployment.identity) {
+                entry.versions.insert(version, Arc::clone(served));
+                if deployment.is_primary {
+                    entry.primary = Some(Arc::clone(served));
+                }
+            }
+            if let Some(failure) = held.failed.get(&deployment.identity) {
+                entry.failures.insert(version, failure.reason.clone());
+            }
+        }
+        for (model, entry) in &mut table.models {
+            if entry.primary.is_none() {
+                entry.primary = before.models.get(model).and_then(|before| before.primary.clone());
+            }
+            if let Some(primary) = &entry.primary {
+                entry.versions.insert(primary.identity.version, Arc::clone(primary));
+            }
+        }
+        held.loaded.retain(|identity, _| {
+            table.models.get(&identity.model).is_some_and(|entry| entry.versions.contains_key(&identity.version))
+        });
+        self.metrics.set_models(table.models.values().flat_map(|entry| {
+            let primary = entry.primary.as_ref().map(|primary| primary.identity.version);
+            entry.identities().map(move |of| (of.model.as_str(), of.version, primary == Some(of.version)))
+        }));
+        self.catalogue.set(table);
+    }
+}
+
+impl Deployment {
+    /// Whether both are the same files, read in the same way.
+    fn is_alike(&self, other: &Self) -> bool {
+        self.source == other.source && self.features == other.features && self.purpose == other.purpose
+    }
+}
