@@ -2,7 +2,7 @@
 
 mod leaving;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::client::{self, ANSWER, Link};
 use super::cursors::{Cursors, Surprise, Taken};
 use super::positions::Faults;
-use super::{BusError, BusSettings, Position, Records};
+use super::{BusError, BusSettings, Position, Records, Topics};
 use crate::event::SourcePartition;
 use crate::telemetry::Telemetry;
 
@@ -69,6 +69,9 @@ pub struct Consumer {
     group: String,
     topics: Vec<String>,
     embedded: bool,
+    /// Topics whose log begins where compaction has left its first record, as on the embedded broker: what stood before
+    /// was not lost.
+    begins_anew: BTreeSet<String>,
     faults: Faults,
     /// Its name as a static member.
     instance: Option<String>,
@@ -110,11 +113,13 @@ impl Consumer {
         let member =
             Member { link, events: Mutex::default(), closing: AtomicBool::default(), joined: AtomicBool::default() };
         let client: BaseConsumer<Member> = config.create_with_context(member).map_err(client::refused)?;
+        let compacted = Topics::new(settings).all(settings).into_iter().filter(|topic| embedded && topic.compacted);
         let consumer = Self {
             client,
             group: group.to_owned(),
             topics: topics.to_vec(),
             embedded,
+            begins_anew: compacted.map(|topic| topic.name).collect(),
             faults: Faults::new(telemetry),
             instance,
             cursors: Cursors::new(embedded),
@@ -153,7 +158,7 @@ impl Consumer {
             let SourcePartition { topic, partition } = &position.source;
             let start = self.check(&position.source, position.next)?;
             // The embedded broker deletes no topic, and does not go on where compaction has left a gap.
-            let from = if self.embedded { position.next } else { position.fetch_from(start) };
+            let from = if self.embedded { position.next.max(start) } else { position.fetch_from(start) };
             let from = from.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(topic, *partition, from).map_err(|error| self.failed(&error))?;
         }
@@ -254,6 +259,7 @@ impl Consumer {
     fn check(&self, source: &SourcePartition, offset: Option<i64>) -> Result<Option<i64>, BusError> {
         let Some(wanted) = offset else { return Ok(None) };
         match self.client.fetch_watermarks(&source.topic, source.partition, ANSWER) {
+            Ok(ends) if ends.0 > wanted && self.begins_anew.contains(&source.topic) => Ok(Some(ends.0)),
             Ok(ends) => self.faults.check(source, wanted, ends).map(|()| Some(ends.0)),
             Err(error) => {
                 tracing::debug!(%source, %error, "where the partition begins and ends is not known");

@@ -1,5 +1,7 @@
 //! Every client against the embedded broker.
 
+mod compaction;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -210,39 +212,6 @@ fn follow(tail: &mut Tail, count: usize) -> BTreeMap<SourcePartition, Vec<Read>>
         add(&mut seen, tail.poll(100, POLL).unwrap());
     }
     seen
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn gaps_left_by_compaction_repeat_nothing() {
-    let data = TempDir::new().unwrap();
-    let (broker, settings) = broker(data.path()).await;
-    let telemetry = Telemetry::default();
-    let topics = Topics::new(&settings);
-    let admin = Admin::new(&settings, &telemetry).unwrap();
-    admin.ensure(&topics.all(&settings)).await.unwrap();
-    let producer = Producer::new(&settings, &telemetry).unwrap();
-    let revisions = (0..600).map(|index| record(&topics.accounting, 0, &(index % 7).to_string(), Some("revision")));
-    producer.publish(revisions.collect()).await.unwrap();
-    producer.close().await;
-    broker.stop().await;
-
-    // The embedded broker compacts when it starts, perhaps before the reading, perhaps during it.
-    let restarted = EmbeddedBroker::start(settings.bootstrap().parse().unwrap(), data.path()).await.unwrap();
-    let name = topics.accounting.clone();
-    let offsets: Vec<i64> = blocking(move || {
-        let deadline = Instant::now() + PATIENCE;
-        let mut tail = Tail::new(&settings, &[name], &telemetry).unwrap();
-        let mut seen = BTreeMap::new();
-        while !tail.is_caught_up() {
-            assert!(Instant::now() < deadline);
-            add(&mut seen, tail.poll(100, POLL).unwrap());
-        }
-        seen.into_values().flatten().map(|(offset, ..)| offset).collect()
-    })
-    .await;
-    assert!(offsets.is_sorted_by(|before, after| before < after), "{offsets:?}");
-    assert_eq!(offsets[offsets.len() - 7..], [593, 594, 595, 596, 597, 598, 599]);
-    restarted.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
