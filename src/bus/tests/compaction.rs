@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gaps_left_by_compaction_repeat_nothing() {
+/// A broker that starts with 600 records of seven keys on the first partition of a compacted topic.
+async fn restarted_with_revisions(of: impl Fn(&Topics) -> &String) -> (TempDir, EmbeddedBroker, BusSettings) {
     let data = TempDir::new().unwrap();
     let (broker, settings) = broker(data.path()).await;
     let telemetry = Telemetry::default();
@@ -11,14 +11,20 @@ async fn gaps_left_by_compaction_repeat_nothing() {
     let admin = Admin::new(&settings, &telemetry).unwrap();
     admin.ensure(&topics.all(&settings)).await.unwrap();
     let producer = Producer::new(&settings, &telemetry).unwrap();
-    let revisions = (0..600).map(|index| record(&topics.accounting, 0, &(index % 7).to_string(), Some("revision")));
+    let topic = of(&topics);
+    let revisions = (0..600).map(|index| record(topic, 0, &(index % 7).to_string(), Some("revision")));
     producer.publish(revisions.collect()).await.unwrap();
     producer.close().await;
     broker.stop().await;
-
-    // The embedded broker compacts when it starts, perhaps before the reading, perhaps during it.
     let restarted = EmbeddedBroker::start(settings.bootstrap().parse().unwrap(), data.path()).await.unwrap();
-    let name = topics.accounting.clone();
+    (data, restarted, settings)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_left_by_compaction_repeat_nothing() {
+    // Compaction comes before the reading, or during it.
+    let (_data, restarted, settings) = restarted_with_revisions(|topics| &topics.accounting).await;
+    let (name, telemetry) = (Topics::new(&settings).accounting, Telemetry::default());
     let offsets: Vec<i64> = blocking(move || {
         let deadline = Instant::now() + PATIENCE;
         let mut tail = Tail::new(&settings, &[name], &telemetry).unwrap();
@@ -39,19 +45,9 @@ async fn gaps_left_by_compaction_repeat_nothing() {
 /// lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_goes_on_where_compaction_has_taken_what_it_would_have_read_next() {
-    let data = TempDir::new().unwrap();
-    let (broker, settings) = broker(data.path()).await;
-    let telemetry = Telemetry::default();
-    let topics = Topics::new(&settings);
+    let (_data, restarted, settings) = restarted_with_revisions(|topics| &topics.panes).await;
+    let (topics, telemetry) = (Topics::new(&settings), Telemetry::default());
     let admin = Admin::new(&settings, &telemetry).unwrap();
-    admin.ensure(&topics.all(&settings)).await.unwrap();
-    let producer = Producer::new(&settings, &telemetry).unwrap();
-    let revisions = (0..600).map(|index| record(&topics.panes, 0, &(index % 7).to_string(), Some("revision")));
-    producer.publish(revisions.collect()).await.unwrap();
-    producer.close().await;
-    broker.stop().await;
-
-    let restarted = EmbeddedBroker::start(settings.bootstrap().parse().unwrap(), data.path()).await.unwrap();
     let (panes, deadline) = (source(&topics.panes, 0), Instant::now() + PATIENCE);
     while admin.ends(&panes).await.ok() != Some((593, 600)) {
         assert!(Instant::now() < deadline, "the broker has not compacted");
