@@ -72,7 +72,9 @@ pub fn student_p_value(t: f64, df: f64) -> f64 {
 }
 
 /// The value that Student's law with `df` degrees of freedom exceeds in absolute value with probability `alpha`: by
-/// the expansion in 1/df (Abramowitz & Stegun 26.7.5) from 30 degrees on, with an error below 1e-5, by bisection below.
+/// the expansion in 1/df (Abramowitz & Stegun 26.7.5) from 30 degrees on, by bisection below. At 30 degrees, where it is
+/// worst, the expansion is off by 6e-6 of `scipy.stats.t.isf(alpha / 2, df)` for `alpha` 0.01, by 9e-5 for 1e-4 and by
+/// 6e-3 for 1e-12; at 1,000 degrees by less than 1e-8.
 #[must_use]
 pub fn student_critical(alpha: f64, df: f64) -> f64 {
     let alpha = alpha.clamp(1e-12, 1.0);
