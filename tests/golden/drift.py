@@ -125,13 +125,13 @@ def anderson_darling_tail(x: float) -> float:
 
 
 def laws() -> dict:
-    t = [(x, df) for df in (1.0, 2.5, 9.0, 99.3, 1e3, 1e5, 1e7) for x in (0.0, 0.5, 1.96, 4.0, 10.0)]
+    t = [(x, df) for df in (1.0, 2.5, 9.0, 99.3, 1e3, 9999.0, 1e4, 1e5, 1e7) for x in (0.0, 0.5, 1.96, 4.0, 10.0)]
     return {
         "normal": [{"z": z, "p": float(2 * stats.norm.sf(abs(z)))} for z in (0.0, -0.5, 1.0, 1.96, 5.0, 10.0, 37.0)],
         "student": [{"t": x, "df": df, "p": float(2 * stats.t.sf(x, df))} for x, df in t],
         "student_critical": [
             {"alpha": a, "df": df, "t": float(stats.t.isf(a / 2, df))}
-            for a in (0.05, 0.01, 1e-4) for df in (1.0, 5.5, 30.0, 98.0, 1e4)
+            for a in (0.05, 0.01, 1e-4, 1e-11) for df in (1.0, 5.5, 30.0, 98.0, 1e3, 9999.0, 1e4, 1e7)
         ],
         "cramer_von_mises": [{"x": x, "p": float(1 - _cdf_cvm_inf(x))} for x in (0.01, 0.05, 0.1, 0.2, 0.461, 0.743, 1.5, 2.5)],
         "anderson_darling": [{"x": x, "p": anderson_darling_tail(x)} for x in (0.2, 0.5, 1.0, 2.492, 3.878, 6.0, 8.0)],

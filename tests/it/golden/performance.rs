@@ -36,7 +36,7 @@ fn assert_value(found: Option<Estimate>, case: &Value, field: &str, tolerance: f
 fn assert_error(found: Option<Estimate>, wanted: f64, what: &str) {
     let found = found.expect("an estimate").standard_error;
     note_agreement(&format!("standard error, {what}"), (found - wanted).abs() / wanted);
-    assert!((found - wanted).abs() <= 1e-8 * wanted, "error of {what}: {found} is not {wanted}");
+    assert!((found - wanted).abs() <= ROUNDING * wanted, "error of {what}: {found} is not {wanted}");
 }
 
 #[test]
