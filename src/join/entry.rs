@@ -10,7 +10,7 @@ use crate::performance::{Joined, complete_probabilities};
 /// Outcomes kept of an id whose prediction has not come; beyond these the earliest go.
 const OUTCOMES_KEPT: usize = 32;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Entry {
     pub(super) prediction: Option<PredictionHalf>,
     /// Once the prediction is known, the one that counts; before that, all of them.
@@ -39,6 +39,14 @@ pub(super) struct OutcomeHalf {
     pub(super) label: String,
     /// Breaks ties of time: the later place wins.
     pub(super) place: (SourcePartition, i64),
+}
+
+/// What is stored beside a prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pair {
+    pub(super) outcome: OutcomeHalf,
+    /// Its label once it is counted; no label while the model has no reference.
+    pub(super) counted: Option<String>,
 }
 
 /// How a pair's count changes.
@@ -71,6 +79,12 @@ impl Entry {
             }
         }
         self.keep_what_counts(model.label_horizon);
+    }
+
+    /// The pair as it is to be stored.
+    pub(super) fn pair(&self) -> Option<Pair> {
+        self.prediction.as_ref()?;
+        Some(Pair { outcome: self.outcomes.first()?.clone(), counted: self.counted.clone() })
     }
 
     /// What the pair's count must become, if it differs from what is counted.

@@ -1,7 +1,7 @@
 //! Forgetting what no outcome can follow any more, without looking for it.
 //!
 //! Ids are noted, as they come, in the bucket of event time in which their horizon ends. When event time has passed a
-//! bucket, its notes are read and the entries they name are deleted: nothing that stays is touched, and no entry goes
+//! bucket, its notes are read and the entries they name are forgotten: nothing that stays is read, and no entry goes
 //! while event time has not come that far, however long the service was down or however fast history is replayed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::entries::Home;
 use crate::clock::{Span, Timestamp};
 use crate::event::{IdHash, key_of};
 use crate::model::Model;
@@ -29,7 +30,7 @@ pub(super) struct Expiry {
     store: Arc<dyn Store>,
     state: State,
     /// Not in the store yet.
-    fresh: BTreeMap<Bucket, Ids>,
+    fresh: BTreeMap<(Bucket, Home), Ids>,
     /// What is being forgotten: a bucket, and those of its notes that are left.
     passing: Option<(Bucket, Notes)>,
     changed: bool,
@@ -50,18 +51,19 @@ struct State {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ids {
-    /// Stand in no other bucket.
+    /// Where the predictions stand.
+    home: Home,
     predictions: Vec<IdHash>,
-    /// Outcomes that came before their prediction, whose time counts once it is known.
+    /// Outcomes that came before their prediction.
     outcomes: Vec<IdHash>,
 }
 
 /// What is to be forgotten now.
 #[derive(Debug, Default)]
 pub(super) struct Expired {
-    pub(super) predictions: Vec<(String, IdHash)>,
+    pub(super) predictions: Vec<(String, Home, Vec<IdHash>)>,
     /// To be looked at: their prediction may have come since.
-    pub(super) outcomes: Vec<(String, IdHash)>,
+    pub(super) outcomes: Vec<(String, Vec<IdHash>)>,
 }
 
 impl Expiry {
@@ -70,14 +72,18 @@ impl Expiry {
         Ok(Self { store, state, fresh: BTreeMap::new(), passing: None, changed: false })
     }
 
-    /// Notes an id whose prediction is of this time.
-    pub(super) fn note_prediction(&mut self, model: &Model, id: IdHash, time: Timestamp) {
-        self.fresh.entry(bucket(model, time)).or_default().predictions.push(id);
+    /// Notes a prediction of this time.
+    pub(super) fn note_prediction(&mut self, model: &Model, home: Home, id: IdHash, time: Timestamp) {
+        self.fresh_ids(bucket(model, time), home).predictions.push(id);
     }
 
     /// Notes an id whose prediction has not come.
     pub(super) fn note_outcome(&mut self, model: &Model, id: IdHash, time: Timestamp) {
-        self.fresh.entry(bucket(model, time)).or_default().outcomes.push(id);
+        self.fresh_ids(bucket(model, time), Home::default()).outcomes.push(id);
+    }
+
+    fn fresh_ids(&mut self, bucket: Bucket, home: Home) -> &mut Ids {
+        self.fresh.entry((bucket, home)).or_insert_with(|| Ids { home, ..Ids::default() })
     }
 
     /// Ids whose bucket `reached` has passed, some at a time; their notes are deleted with the entries.
@@ -87,7 +93,8 @@ impl Expiry {
         writes: &mut Vec<Write>,
     ) -> Result<Expired, RoleError> {
         let mut expired = Expired::default();
-        while expired.predictions.len() + expired.outcomes.len() < AT_ONCE {
+        let mut taken = 0;
+        while taken < AT_ONCE {
             if self.passing.is_none() {
                 let is_passed = |(model, end): &&Bucket| reached.get(model).is_some_and(|reached| reached > end);
                 let Some(passed) = self.state.buckets.iter().find(is_passed).cloned() else { break };
@@ -103,14 +110,15 @@ impl Expiry {
                 continue;
             };
             writes.push(Write::delete(key));
-            expired.predictions.extend(ids.predictions.into_iter().map(|id| (model.clone(), id)));
-            expired.outcomes.extend(ids.outcomes.into_iter().map(|id| (model.clone(), id)));
+            taken += ids.predictions.len() + ids.outcomes.len();
+            expired.predictions.push((model.clone(), ids.home, ids.predictions));
+            expired.outcomes.push((model.clone(), ids.outcomes));
         }
         Ok(expired)
     }
 
     pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>) -> Result<(), RoleError> {
-        for (bucket, ids) in std::mem::take(&mut self.fresh) {
+        for ((bucket, _), ids) in std::mem::take(&mut self.fresh) {
             for ids in ids.split() {
                 let key = [prefix(&bucket).as_slice(), &self.state.next.to_be_bytes()].concat();
                 self.state.next += 1;
@@ -142,10 +150,11 @@ pub(super) fn row(key: &[u8], value: &[u8]) -> Option<Result<&'static str, Strin
 
 impl Ids {
     fn split(&self) -> impl Iterator<Item = Self> {
+        let home = self.home;
         let predictions = self.predictions.chunks(NOTED_TOGETHER);
-        let predictions = predictions.map(|ids| Self { predictions: ids.to_vec(), outcomes: Vec::new() });
+        let predictions = predictions.map(move |ids| Self { home, predictions: ids.to_vec(), outcomes: Vec::new() });
         let outcomes = self.outcomes.chunks(NOTED_TOGETHER);
-        predictions.chain(outcomes.map(|ids| Self { predictions: Vec::new(), outcomes: ids.to_vec() }))
+        predictions.chain(outcomes.map(move |ids| Self { home, predictions: Vec::new(), outcomes: ids.to_vec() }))
     }
 }
 

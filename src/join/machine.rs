@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::JoinRole;
-use super::entry::{Entry, PredictionHalf, Recount};
+use super::changed::{Changed, ChangedEntries, Changes, Key};
+use super::entries::{Entries, model_and_id, model_and_id_of};
+use super::entry::{PredictionHalf, Recount};
 use super::expiry::Expiry;
 use crate::bus::{Record, Records};
 use crate::clock::Timestamp;
-use crate::event::{IdHash, JoinBlock, JoinRow, Population, SourcePartition, key_of, parts_of};
+use crate::event::{JoinBlock, JoinRow, JoinRowKind, Population, SourcePartition};
 use crate::model::Model;
 use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
@@ -26,7 +28,9 @@ pub(super) const PARKED: &[u8] = b"parked/";
 const MANY_ENTRIES: usize = 1 << 18;
 
 pub(super) struct JoinMachine {
-    models: BTreeMap<String, Arc<Model>>,
+    models: Vec<Arc<Model>>,
+    /// Their places, by name.
+    numbers: HashMap<String, usize>,
     /// Of the events themselves.
     event_topics: Vec<String>,
     store: Arc<dyn Store>,
@@ -37,25 +41,16 @@ pub(super) struct JoinMachine {
     high_water: BTreeMap<SourcePartition, i64>,
     watermarks: BTreeMap<String, Watermarks>,
     expiry: Expiry,
-    /// Entries changed since the last checkpoint.
-    changed: HashMap<Vec<u8>, Changed>,
-    /// Keys of entries that wait for their model's reference, and whether the store knows.
-    parked: BTreeMap<Vec<u8>, bool>,
+    stored: Entries,
+    changed: ChangedEntries,
+    /// Pairs that wait for their model's reference, and whether the store knows.
+    parked: BTreeMap<Key, bool>,
     moved: bool,
-}
-
-struct Changed {
-    model: Arc<Model>,
-    id: IdHash,
-    entry: Entry,
-    /// Whether the store has it not.
-    is_new: bool,
 }
 
 /// A row with the key of its entry.
 struct Keyed {
-    key: Vec<u8>,
-    model: Arc<Model>,
+    key: Key,
     row: JoinRow,
     source: Arc<SourcePartition>,
     /// Offset of its block.
@@ -70,9 +65,15 @@ impl JoinMachine {
     ) -> Result<Self, RoleError> {
         let high_water = store.get(HIGH_WATER).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
         let watermarks = store.get(WATERMARKS).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
-        let parked = store.scan(PARKED, &prefix_end(PARKED)).await?;
+        let numbers: HashMap<String, usize> =
+            role.models.iter().enumerate().map(|(number, model)| (model.name.clone(), number)).collect();
+        let parked = store.scan(PARKED, &prefix_end(PARKED)).await?.into_iter().filter_map(|(key, _)| {
+            let (model, id) = model_and_id_of(&key[PARKED.len()..])?;
+            Some(((*numbers.get(&model)?, id), true))
+        });
         Ok(Self {
-            models: role.models.iter().map(|model| (model.name.clone(), Arc::new(model.clone()))).collect(),
+            parked: parked.collect(),
+            models: role.models.iter().cloned().map(Arc::new).collect(),
             event_topics: role.topics.predictions.iter().chain(&role.topics.outcomes).cloned().collect(),
             source: source.clone(),
             references: role.references.clone(),
@@ -80,8 +81,9 @@ impl JoinMachine {
             high_water,
             watermarks,
             expiry: Expiry::open(Arc::clone(&store)).await?,
-            changed: HashMap::new(),
-            parked: parked.into_iter().map(|(key, _)| (key[PARKED.len()..].to_vec(), true)).collect(),
+            stored: Entries::open(Arc::clone(&store)).await?,
+            changed: ChangedEntries::default(),
+            numbers,
             moved: false,
             store,
         })
@@ -102,12 +104,12 @@ impl JoinMachine {
         let mut last = taken;
         for row in block.rows().filter(|row| row.offset > taken) {
             last = last.max(row.offset);
-            let Some(model) = self.models.get(&row.model).map(Arc::clone) else { continue };
+            let Some(&number) = self.numbers.get(&row.model) else { continue };
             let reached = self.watermarks.get(&row.model).and_then(Watermarks::combined);
-            if reached.is_some_and(|reached| reached > row.time.plus(model.label_horizon)) {
+            if reached.is_some_and(|reached| reached > row.time.plus(self.models[number].label_horizon)) {
                 continue;
             }
-            rows.push(Keyed { key: entry_key(&row.model, row.id), model, row, source: Arc::clone(&source), offset });
+            rows.push(Keyed { key: (number, row.id), row, source: Arc::clone(&source), offset });
         }
         if last > taken {
             self.high_water.insert(block.source, last);
@@ -122,32 +124,15 @@ impl JoinMachine {
         }
     }
 
-    /// Reads the entries of these rows that are not in memory, in one go.
-    async fn load(&mut self, rows: &[Keyed]) -> Result<(), RoleError> {
-        let missing: HashMap<&[u8], &Keyed> = rows
-            .iter()
-            .filter(|row| !self.changed.contains_key(&row.key))
-            .map(|row| (row.key.as_slice(), row))
-            .collect();
-        let missing: Vec<&Keyed> = missing.into_values().collect();
-        let keys: Vec<Vec<u8>> = missing.iter().map(|row| row.key.clone()).collect();
-        let values = self.store.get_many(&keys).await?;
-        for ((key, row), value) in keys.into_iter().zip(missing).zip(values) {
-            let is_new = value.is_none();
-            let entry = value.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
-            self.changed.insert(key, Changed { model: Arc::clone(&row.model), id: row.row.id, entry, is_new });
-        }
-        Ok(())
-    }
-
     /// Counts, or corrects the count of, the pair under this key; without a reference it waits.
-    async fn settle(&mut self, key: &[u8], offset: i64) -> Result<(), RoleError> {
-        let Some(Changed { model, entry, .. }) = self.changed.get_mut(key) else { return Ok(()) };
+    async fn settle(&mut self, key: Key, offset: i64) -> Result<(), RoleError> {
+        let Some(Changed { entry, .. }) = self.changed.get_mut(key) else { return Ok(()) };
         if entry.prediction.is_none() || entry.outcomes.is_empty() {
             return Ok(());
         }
+        let model = &self.models[key.0];
         let Some(reference) = self.references.get(&model.name) else {
-            self.parked.entry(key.to_vec()).or_insert(false);
+            self.parked.entry(key).or_insert(false);
             return Ok(());
         };
         let Some(recount) = entry.recount() else { return Ok(()) };
@@ -158,53 +143,36 @@ impl JoinMachine {
     /// Counts the pairs that waited for a reference that is there now, and remembers the ones that wait on.
     async fn settle_parked(&mut self) -> Result<Vec<Write>, RoleError> {
         let mut writes = Vec::new();
+        let mut settled = Vec::new();
         for (key, stored) in std::mem::take(&mut self.parked) {
-            let known = model_and_id_of(&key).and_then(|(name, id)| Some((self.models.get(&name)?.clone(), id)));
-            let Some((model, id)) = known else { continue };
-            let row_key = [PARKED, &key].concat();
-            if self.references.get(&model.name).is_none() {
-                if !stored {
-                    writes.push(Write::put(row_key, Vec::new()));
-                }
-                self.parked.insert(key, true);
+            if self.references.get(&self.models[key.0].name).is_some() && settled.len() < MANY_ENTRIES {
+                settled.push(key);
                 continue;
             }
-            if !self.changed.contains_key(&key)
-                && let Some(bytes) = self.store.get(&key).await?
-            {
-                self.changed.insert(key.clone(), Changed { model, id, entry: decode(&bytes)?, is_new: false });
+            if !stored {
+                writes.push(Write::put(self.parked_key(key), Vec::new()));
             }
-            self.settle(&key, 0).await?;
-            writes.push(Write::delete(row_key));
+            self.parked.insert(key, true);
+        }
+        self.changed.load(&self.stored, &self.models, Vec::new(), settled.clone()).await?;
+        for key in settled {
+            self.settle(key, 0).await?;
+            writes.push(Write::delete(self.parked_key(key)));
         }
         Ok(writes)
     }
 
-    /// Deletes entries beyond the horizon.
-    async fn forget(&mut self, writes: &mut Vec<Write>) -> Result<(), RoleError> {
+    /// `parked/<model>/<hash>`.
+    fn parked_key(&self, (number, id): Key) -> Vec<u8> {
+        [PARKED, &model_and_id(&self.models[number].name, id)].concat()
+    }
+
+    /// Forgets entries beyond the horizon.
+    async fn forget(&mut self, changes: &mut Changes, writes: &mut Vec<Write>) -> Result<(), RoleError> {
         let reached = self.watermarks.iter().filter_map(|(model, known)| Some((model.clone(), known.combined()?)));
         let expired = self.expiry.take_passed(&reached.collect(), writes).await?;
-        for (model, id) in expired.predictions {
-            let key = entry_key(&model, id);
-            self.changed.remove(&key);
-            writes.push(Write::delete(key));
-        }
-        let keys: Vec<Vec<u8>> = expired.outcomes.iter().map(|(model, id)| entry_key(model, *id)).collect();
-        let stored = self.store.get_many(&keys).await?;
-        for (((model, id), key), stored) in expired.outcomes.into_iter().zip(keys).zip(stored) {
-            let entry: Option<Entry> = match self.changed.get(&key) {
-                Some(changed) => Some(changed.entry.clone()),
-                None => stored.map(|bytes| decode(&bytes)).transpose()?,
-            };
-            let model = self.models.get(&model);
-            if let (Some(model), Some(prediction)) = (model, entry.and_then(|entry| entry.prediction)) {
-                self.expiry.note_prediction(model, id, prediction.time);
-                continue;
-            }
-            self.changed.remove(&key);
-            writes.push(Write::delete(key));
-        }
-        Ok(())
+        let models = (self.models.as_slice(), &self.numbers);
+        self.changed.forget(&mut self.stored, models, expired, (changes, writes)).await
     }
 }
 
@@ -251,27 +219,27 @@ impl Machine for JoinMachine {
             let block = self.decode(&record)?;
             self.take_rows(block, record.offset, &mut rows);
         }
-        self.load(&rows).await?;
-        for Keyed { key, model, row, source, offset } in &rows {
-            if let Some(changed) = self.changed.get_mut(key) {
-                changed.entry.take(row, source, model);
+        let of = |is_wanted: fn(&JoinRowKind) -> bool| {
+            rows.iter().filter(|keyed| is_wanted(&keyed.row.kind)).map(|keyed| keyed.key).collect::<Vec<Key>>()
+        };
+        let predictions = of(|kind| matches!(kind, JoinRowKind::Prediction { .. }));
+        let outcomes = of(|kind| matches!(kind, JoinRowKind::Outcome { .. }));
+        self.changed.load(&self.stored, &self.models, predictions, outcomes).await?;
+        for Keyed { key, row, source, offset } in &rows {
+            if let Some(changed) = self.changed.get_mut(*key) {
+                changed.entry.take(row, source, &self.models[key.0]);
             }
-            self.settle(key, *offset).await?;
+            self.settle(*key, *offset).await?;
         }
         Ok(())
     }
 
     async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
         let mut checkpoint = Checkpoint { writes: self.settle_parked().await?, outgoing: Vec::new() };
-        self.forget(&mut checkpoint.writes).await?;
-        for (key, Changed { model, id, entry, is_new }) in self.changed.drain() {
-            match (&entry.prediction, entry.outcomes.first()) {
-                (Some(prediction), _) if is_new => self.expiry.note_prediction(&model, id, prediction.time),
-                (None, Some(outcome)) if is_new => self.expiry.note_outcome(&model, id, outcome.time),
-                _ => {}
-            }
-            checkpoint.writes.push(Write::put(key, encode(&entry)?));
-        }
+        let mut changes = Changes::new();
+        self.forget(&mut changes, &mut checkpoint.writes).await?;
+        let into = (changes, &mut checkpoint.writes);
+        self.changed.drain(&mut self.stored, &self.models, &mut self.expiry, into)?;
         self.expiry.checkpoint(&mut checkpoint.writes)?;
         self.panes.checkpoint(now, &mut checkpoint)?;
         if std::mem::take(&mut self.moved) {
@@ -284,16 +252,4 @@ impl Machine for JoinMachine {
     fn is_full(&self) -> bool {
         self.changed.len() >= MANY_ENTRIES || self.panes.is_full()
     }
-}
-
-/// `entry/<model>/<hash>`.
-fn entry_key(model: &str, id: IdHash) -> Vec<u8> {
-    [b"entry/", key_of(&[model]).as_bytes(), b"/", &id.0.to_be_bytes()].concat()
-}
-
-fn model_and_id_of(key: &[u8]) -> Option<(String, IdHash)> {
-    let rest = key.strip_prefix(b"entry/")?;
-    let (model, id) = rest.split_at(rest.len().checked_sub(17)?);
-    let id = u128::from_be_bytes(id[1..].try_into().ok()?);
-    Some((parts_of(std::str::from_utf8(model).ok()?).pop()?, IdHash(id)))
 }

@@ -9,6 +9,8 @@
 //! its horizon, and whether that has happened yet makes no difference to any count.
 
 mod audit;
+mod changed;
+mod entries;
 mod entry;
 mod expiry;
 mod machine;

@@ -1,15 +1,19 @@
 //! What the machine keeps, and for how long.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::JoinRole;
+use super::entry::{Pair, PredictionHalf};
 use crate::bus::{Records, Topics};
 use crate::clock::{Span, Timestamp};
 use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, SourceWatermark, TextTable};
 use crate::model::{Model, ReferenceSource, Task};
-use crate::profile::encode;
+use crate::profile::{decode, encode};
 use crate::runner::{Machine, PaneTopic, References, Role};
-use crate::state::{MemoryStore, Store, Write, prefix_end};
+use crate::state::{MemoryStore, Store, Write, prefix_end, unpack};
 
 const HORIZON: Span = Span::from_days(64);
 
@@ -58,6 +62,25 @@ impl Join {
         self.row("outcomes", id, time, PackedKind::Outcome { label }, table).await;
     }
 
+    async fn step(&mut self, step: &Step) {
+        let mut table = TextTable::default();
+        let label = table.place(step.label);
+        let (topic, kind) = if step.is_prediction {
+            let (version, variant, segments) = (table.place("1"), table.place("default"), Vec::new());
+            let label = Some(label);
+            (
+                "predictions",
+                PackedKind::Prediction { version, variant, segments, label, score: None, probabilities: None },
+            )
+        } else {
+            ("outcomes", PackedKind::Outcome { label })
+        };
+        self.row(topic, step.id, day(step.day), kind, table).await;
+        if step.restarts {
+            self.restart().await;
+        }
+    }
+
     async fn row(&mut self, topic: &str, id: u128, time: Timestamp, kind: PackedKind, mut table: TextTable) {
         let model = table.place("m");
         let row = PackedRow { model, id: IdHash(id), time, offset: self.offset, behind: Span::ZERO, kind };
@@ -82,7 +105,7 @@ impl Join {
         let writes = self.machine.checkpoint(Timestamp::default()).await.unwrap().writes;
         let lives_by_the_wall_clock = |write: &Write| match write {
             Write::Put { key, ttl, .. } => !key.starts_with(b"pane/") && ttl.is_some(),
-            Write::Delete { .. } => false,
+            Write::Delete { .. } | Write::Merge { .. } => false,
         };
         assert!(!writes.iter().any(lives_by_the_wall_clock));
         self.store.write(writes).await.unwrap();
@@ -92,8 +115,33 @@ impl Join {
     /// Ids that the store holds, and how many notes of when to forget them.
     async fn held(&self) -> (Vec<u128>, usize) {
         let rows = |prefix: &'static [u8]| async { self.store.scan(prefix, &prefix_end(prefix)).await.unwrap() };
-        let id = |key: &[u8]| u128::from_be_bytes(key[key.len() - 16..].try_into().unwrap());
-        (rows(b"entry/").await.iter().map(|(key, _)| id(key)).collect(), rows(b"expiry/").await.len())
+        let mut ids = Vec::new();
+        for (_, row) in rows(b"entries/").await {
+            ids.extend(unpack(&row).map(|entry| entry.unwrap().id));
+        }
+        let early = rows(b"early/").await;
+        ids.extend(early.iter().map(|(key, _)| u128::from_be_bytes(key[key.len() - 16..].try_into().unwrap())));
+        (ids, rows(b"expiry/").await.len())
+    }
+}
+
+impl Join {
+    /// The labels of the prediction and of the outcome of every pair; rows of older generations come first.
+    async fn pairs(&self) -> BTreeMap<u128, (String, String)> {
+        let mut predictions = BTreeMap::new();
+        let mut pairs = BTreeMap::new();
+        for (_, row) in self.store.scan(b"entries/", &prefix_end(b"entries/")).await.unwrap() {
+            for entry in unpack(&row).map(Result::unwrap) {
+                if let Some(prediction) = entry.first {
+                    let prediction: PredictionHalf = decode(prediction).unwrap();
+                    predictions.entry(entry.id).or_insert(prediction.label.unwrap());
+                }
+                if let Some(pair) = entry.latest {
+                    pairs.insert(entry.id, decode::<Pair>(pair).unwrap().outcome.label);
+                }
+            }
+        }
+        pairs.into_iter().map(|(id, outcome)| (id, (predictions[&id].clone(), outcome))).collect()
     }
 }
 
@@ -181,4 +229,87 @@ async fn what_comes_beyond_its_horizon_is_not_kept() {
     join.prediction(1, day(0)).await;
     join.restart().await;
     assert_eq!(join.held().await, (vec![], 0));
+}
+
+/// One row that comes, and whether the machine starts anew behind it.
+#[derive(Clone, Debug)]
+struct Step {
+    id: u128,
+    is_prediction: bool,
+    day: i64,
+    label: &'static str,
+    restarts: bool,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = (0..6_u128, any::<bool>(), 0..10_i64, prop::sample::select(vec!["a", "b", "c"]), any::<bool>());
+    let step = step.prop_map(|(id, is_prediction, day, label, restarts)| {
+        // Far from each other, so that they are in different rows.
+        Step { id: (id << 124) | id, is_prediction, day, label, restarts }
+    });
+    prop::collection::vec(step, 1..40)
+}
+
+/// The prediction and the outcome of each pair, by a look at all rows.
+fn pairs_of(steps: &[Step]) -> BTreeMap<u128, (String, String)> {
+    let mut pairs = BTreeMap::new();
+    for id in steps.iter().map(|step| step.id) {
+        let prediction = steps.iter().find(|step| step.id == id && step.is_prediction);
+        let outcomes = steps.iter().filter(|step| step.id == id && !step.is_prediction);
+        // Of the same day the later place wins.
+        let outcome = outcomes.enumerate().max_by_key(|(place, step)| (step.day, *place));
+        if let (Some(prediction), Some((_, outcome))) = (prediction, outcome) {
+            pairs.insert(id, (prediction.label.to_owned(), outcome.label.to_owned()));
+        }
+    }
+    pairs
+}
+
+proptest! {
+    #[test]
+    fn the_first_prediction_meets_the_latest_outcome_whatever_comes_when_and_wherever_the_machine_restarts(
+        steps in steps()
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found = runtime.block_on(async {
+            let mut join = Join::new().await;
+            for step in &steps {
+                join.step(step).await;
+            }
+            join.restart().await;
+            join.pairs().await
+        });
+        prop_assert_eq!(found, pairs_of(&steps));
+    }
+}
+
+#[tokio::test]
+async fn entries_are_found_whichever_generation_of_rows_they_stand_in() {
+    let mut join = Join::new().await;
+    // More than the first generation takes; hashes are spread as those of real ids.
+    let id = |number: u32| IdHash::of(&number.to_string()).0;
+    let prediction = |number: u32, label| Step { id: id(number), is_prediction: true, day: 0, label, restarts: false };
+    for number in 0..20_000 {
+        join.step(&prediction(number, "a")).await;
+        if number % 4_000 == 3_999 {
+            join.restart().await;
+        }
+    }
+    let rows = join.store.scan(b"entries/", &prefix_end(b"entries/")).await.unwrap().len();
+    assert!((16 + 200..=16 + 256).contains(&rows), "{rows} rows of two generations");
+    let asked = [0, 1, 7_999, 12_001, 19_999];
+    for number in asked {
+        join.step(&prediction(number, "b")).await;
+        join.step(&Step { is_prediction: false, restarts: true, ..prediction(number, "c") }).await;
+        join.step(&Step { is_prediction: false, day: 1, ..prediction(number, "d") }).await;
+    }
+    join.restart().await;
+    let expected = asked.map(|number| (id(number), ("a".to_owned(), "d".to_owned())));
+    assert_eq!(join.pairs().await, BTreeMap::from(expected));
+
+    for topic in ["predictions", "outcomes"] {
+        join.watermark(topic, day(66), false).await;
+    }
+    join.restart().await;
+    assert!(join.held().await.0.is_empty(), "all of them are beyond their horizon");
 }

@@ -14,6 +14,11 @@ pub trait Audit: Send {
     /// What kind of row this is, such as `panes`; an error when it cannot be read.
     fn row(&mut self, key: &[u8], value: &[u8]) -> Result<&'static str, String>;
 
+    /// What this row holds, where that is more than one thing.
+    fn held(&mut self, key: &[u8], value: &[u8]) -> Result<Vec<(&'static str, u64)>, String> {
+        Ok(vec![(self.row(key, value)?, 1)])
+    }
+
     /// What does not add up, once every row has been seen.
     fn faults(&self, next_offset: Option<i64>) -> Vec<String>;
 }
@@ -24,7 +29,7 @@ pub struct Findings {
     pub format: u32,
     /// Offset of the next record to apply; none before the first.
     pub next_offset: Option<i64>,
-    /// Rows by kind; `outbox` are records that have not been acknowledged by the bus.
+    /// Rows, or entries of packed ones, by kind; `outbox` are records that have not been acknowledged by the bus.
     pub rows: BTreeMap<&'static str, u64>,
     pub faults: Vec<String>,
 }
@@ -37,8 +42,8 @@ pub async fn audit(reader: &StateReader, mut role: Box<dyn Audit>) -> Result<Fin
     let mut findings = Findings { format: reader.format().await?, ..Findings::default() };
     let mut untold = 0_u64;
     let look = |key: &[u8], value: &[u8]| {
-        match kind_of(role.as_mut(), key, value, &mut findings.next_offset) {
-            Ok(kind) => *findings.rows.entry(kind).or_default() += 1,
+        match held_by(role.as_mut(), key, value, &mut findings.next_offset) {
+            Ok(held) => held.into_iter().for_each(|(kind, count)| *findings.rows.entry(kind).or_default() += count),
             Err(_) if findings.faults.len() >= TOLD => untold += 1,
             Err(reason) => findings.faults.push(format!("row {}: {reason}", key.escape_ascii())),
         }
@@ -52,28 +57,27 @@ pub async fn audit(reader: &StateReader, mut role: Box<dyn Audit>) -> Result<Fin
     Ok(findings)
 }
 
-fn kind_of(
+fn held_by(
     role: &mut dyn Audit,
     key: &[u8],
     value: &[u8],
     next_offset: &mut Option<i64>,
-) -> Result<&'static str, String> {
-    if key == b"meta/format" || key.starts_with(b"meta/write/") {
-        return Ok("meta");
-    }
-    if key == NEXT_OFFSET {
+) -> Result<Vec<(&'static str, u64)>, String> {
+    let kind = if key == b"meta/format" || key.starts_with(b"meta/write/") {
+        "meta"
+    } else if key == NEXT_OFFSET {
         *next_offset = Some(readable(value)?);
-        return Ok("meta");
-    }
-    if key == LAST_RECORD {
+        "meta"
+    } else if key == LAST_RECORD {
         readable::<Seen>(value)?;
-        return Ok("meta");
-    }
-    if key.starts_with(OUTBOX) {
+        "meta"
+    } else if key.starts_with(OUTBOX) {
         readable::<Outgoing>(value)?;
-        return Ok("outbox");
-    }
-    role.row(key, value)
+        "outbox"
+    } else {
+        return role.held(key, value);
+    };
+    Ok(vec![(kind, 1)])
 }
 
 /// A row in the form of [`crate::profile::encode`].

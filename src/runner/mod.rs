@@ -110,7 +110,9 @@ impl RoleError {
             self,
             Self::Record { .. }
                 | Self::Decode(_)
-                | Self::State(StateError::Corrupt { .. } | StateError::NewerFormat { .. })
+                | Self::State(
+                    StateError::Corrupt { .. } | StateError::NewerFormat { .. } | StateError::OlderFormat { .. }
+                )
         )
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{StateError, Store, Write};
+use super::{StateError, Store, Write, packed};
 
 /// Clones of a handle share its rows, so a test can drop a machine and open it again on the same data.
 /// [`MemoryStore::reopen`] fences every handle that was opened before, as `SlateDB` does: they go on reading what they
@@ -88,6 +88,15 @@ impl Store for MemoryStore {
             match write {
                 Write::Put { key, value, ttl: _ } => rows.insert(key, Bytes::from(value)),
                 Write::Delete { key } => rows.remove(&key),
+                Write::Merge { key, change } => {
+                    let lists: Vec<&[u8]> = rows.get(&key).map(Bytes::as_ref).into_iter().chain([&*change]).collect();
+                    let merged = packed::merge(&lists).map_err(|error| StateError::Storage {
+                        path: "memory".to_owned(),
+                        action: "written",
+                        reason: error.to_string(),
+                    })?;
+                    rows.insert(key, Bytes::from(merged))
+                }
             };
         }
         Ok(())

@@ -4,6 +4,7 @@ mod bucket;
 mod catalogue;
 mod identity;
 mod memory;
+mod packed;
 mod profile;
 mod reader;
 mod root;
@@ -21,6 +22,7 @@ use crate::clock::Span;
 pub use catalogue::{StatePartition, StateSize};
 pub use identity::{Deployment, Identity};
 pub use memory::MemoryStore;
+pub use packed::{DamagedRow, PackedEntry, pack, unpack};
 pub use reader::StateReader;
 pub use root::{StateRoot, StateSettings, open_objects};
 
@@ -35,6 +37,11 @@ pub enum Write {
     },
     Delete {
         key: Vec<u8>,
+    },
+    /// Changes a packed row without reading it: a list as [`pack`] makes it.
+    Merge {
+        key: Vec<u8>,
+        change: Vec<u8>,
     },
 }
 
@@ -68,6 +75,11 @@ pub enum StateError {
         "state of {path} has format version {found}, this plimsoll reads up to {known}: upgrade plimsoll or reset the state"
     )]
     NewerFormat { path: String, found: u32, known: u32 },
+    #[error(
+        "state of {path} has format version {found} of an older plimsoll, this one reads {known}: count it again with \
+         plimsoll state reset"
+    )]
+    OlderFormat { path: String, found: u32, known: u32 },
     #[error(
         "state of {path} is damaged: {reason}; bring it back from a backup, or count it again with plimsoll state reset"
     )]
@@ -106,6 +118,11 @@ impl Write {
     #[must_use]
     pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Self::Put { key: key.into(), value: value.into(), ttl: None }
+    }
+
+    #[must_use]
+    pub fn merge(key: impl Into<Vec<u8>>, change: Vec<u8>) -> Self {
+        Self::Merge { key: key.into(), change }
     }
 
     #[must_use]

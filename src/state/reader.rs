@@ -7,7 +7,8 @@ use bytes::Bytes;
 use slatedb::config::{DbReaderOptions, ScanOptions};
 use slatedb::{DbReader, DbReaderMode};
 
-use super::slate::{FORMAT, FORMAT_KEY, format_of, state_error};
+use super::packed::PackedRows;
+use super::slate::{FORMAT_KEY, check_version, format_of, state_error};
 use super::{StateError, StatePartition, StateRoot};
 
 /// How often an object store that does not answer is asked again: whoever waits is a person.
@@ -36,6 +37,7 @@ impl StateRoot {
         let building = DbReader::builder(path, Arc::clone(&self.objects))
             .with_reader_mode(DbReaderMode::FollowLatest)
             .with_options(options)
+            .with_merge_operator(Arc::new(PackedRows))
             .build();
         let db = Box::pin(building).await.map_err(|error| state_error(&name, "opened", &error))?;
         Ok(StateReader { db, path: name })
@@ -43,14 +45,12 @@ impl StateRoot {
 }
 
 impl StateReader {
-    /// The version of how rows are written; an unknown newer one is an error.
+    /// The version of how rows are written; any other than this build's is an error.
     pub async fn format(&self) -> Result<u32, StateError> {
         let corrupt = |reason: String| StateError::Corrupt { path: self.path.clone(), reason };
         let value = self.get(FORMAT_KEY).await?.ok_or_else(|| corrupt("its format version is missing".to_owned()))?;
         let found = format_of(&value).map_err(corrupt)?;
-        if found > FORMAT {
-            return Err(StateError::NewerFormat { path: self.path.clone(), found, known: FORMAT });
-        }
+        check_version(&self.path, found)?;
         Ok(found)
     }
 

@@ -18,6 +18,7 @@ use slatedb::object_store::path::Path;
 use slatedb::{CloseReason, Db, Error, ErrorKind, WriteBatch};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::packed::PackedRows;
 use super::{StateError, Store, Write, prefix_end};
 use crate::clock::Span;
 
@@ -32,7 +33,7 @@ pub(super) struct SlateStore {
 }
 
 /// The version of how rows are written that this build reads and writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 pub(super) const FORMAT_KEY: &[u8] = b"meta/format";
 
 /// A folder must survive a power cut as a bucket does: without it, files that were renamed into place may be empty.
@@ -69,7 +70,10 @@ impl SlateStore {
     ) -> Result<Self, StateError> {
         let name = path.to_string();
         let cache_id = xxh3_64(name.as_bytes());
-        let builder = Db::builder(path, objects).with_settings(settings).with_db_cache(cache, cache_id);
+        let builder = Db::builder(path, objects)
+            .with_settings(settings)
+            .with_db_cache(cache, cache_id)
+            .with_merge_operator(Arc::new(PackedRows));
         let opening = Box::pin(builder.build());
         let db = patiently(&name, "opened", opening).await?;
         let store = Self { db, path: name, unflushed: AtomicU64::new(0), next_write: AtomicU64::new(0) };
@@ -100,10 +104,7 @@ impl SlateStore {
         };
         let corrupt = |reason| StateError::Corrupt { path: self.path.clone(), reason };
         let found = format_of(&value).map_err(corrupt)?;
-        if found > FORMAT {
-            return Err(StateError::NewerFormat { path: self.path.clone(), found, known: FORMAT });
-        }
-        Ok(())
+        check_version(&self.path, found)
     }
 
     /// SlateDB panics on an empty key, so it is refused here.
@@ -113,7 +114,7 @@ impl SlateStore {
         let number = self.next_write.load(Ordering::Relaxed);
         batch.put([WRITES, &(number % WRITES_KEPT).to_be_bytes()].concat(), number.to_be_bytes());
         for write in writes {
-            let (Write::Put { key, .. } | Write::Delete { key }) = &write;
+            let (Write::Put { key, .. } | Write::Delete { key } | Write::Merge { key, .. }) = &write;
             if key.is_empty() {
                 let reason = "a key is empty".to_owned();
                 return Err(StateError::Storage { path: self.path.clone(), action: "written", reason });
@@ -124,6 +125,7 @@ impl SlateStore {
                     batch.put_bytes_with_options(key.into(), value.into(), &options);
                 }
                 Write::Delete { key } => batch.delete(key),
+                Write::Merge { key, change } => batch.merge(key, change),
             }
         }
         Ok(batch)
@@ -201,6 +203,15 @@ impl Store for SlateStore {
 pub(super) fn format_of(value: &[u8]) -> Result<u32, String> {
     let found = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
     found.ok_or_else(|| format!("its format version is {:?}", String::from_utf8_lossy(value)))
+}
+
+pub(super) fn check_version(path: &str, found: u32) -> Result<(), StateError> {
+    let path = path.to_owned();
+    match found {
+        FORMAT => Ok(()),
+        ..FORMAT => Err(StateError::OlderFormat { path, found, known: FORMAT }),
+        _ => Err(StateError::NewerFormat { path, found, known: FORMAT }),
+    }
 }
 
 /// Waits for the object store as long as it takes, and says so meanwhile.

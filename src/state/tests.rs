@@ -112,14 +112,21 @@ async fn a_second_open_fences_the_first_writer() {
 }
 
 #[tokio::test]
-async fn state_of_a_newer_or_unreadable_format_is_refused() {
+async fn state_of_another_or_unreadable_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = root_in(&folder);
     let store = root.partition("ingest", &source()).await.unwrap();
-    store.write(vec![Write::put("meta/format", "2")]).await.unwrap();
+    store.write(vec![Write::put("meta/format", "3")]).await.unwrap();
     store.close().await.unwrap();
     let refused = root.partition("ingest", &source()).await.err();
-    assert!(matches!(refused, Some(StateError::NewerFormat { found: 2, known: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(StateError::NewerFormat { found: 3, known: 2, .. })), "{refused:?}");
+
+    let older = SourcePartition { partition: 1, ..source() };
+    let store = root.partition("ingest", &older).await.unwrap();
+    store.write(vec![Write::put("meta/format", "1")]).await.unwrap();
+    store.close().await.unwrap();
+    let refused = root.partition("ingest", &older).await.err();
+    assert!(matches!(refused, Some(StateError::OlderFormat { found: 1, known: 2, .. })), "{refused:?}");
 
     let source = SourcePartition { partition: 0, ..source() };
     let store = root.partition("ingest", &source).await.unwrap();
@@ -146,4 +153,44 @@ async fn many_small_writes_are_all_there_after_reopening() {
     drop(store);
     let store = root.partition("ingest", &source()).await.unwrap();
     assert_eq!(store.get(b"offset").await.unwrap().as_deref(), Some(&699_u32.to_be_bytes()[..]));
+}
+
+#[tokio::test]
+async fn packed_rows_hold_on_disk_what_they_hold_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = root_in(&folder).partition("join", &source()).await.unwrap();
+    let memory = MemoryStore::new();
+    let mut random = 1_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    // Enough for the memtable to be flushed several times.
+    for round in 0..1_200_u32 {
+        let value = round.to_be_bytes();
+        let mut ids: Vec<u128> = (0..5).map(|_| u128::from(next(20))).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let entries = ids.into_iter().map(|id| PackedEntry {
+            id,
+            forgets: next(8) == 0,
+            first: (next(2) == 0).then_some(&value[..]),
+            latest: (next(2) == 0).then_some(&value[..]),
+        });
+        let change = pack(entries, round < 3);
+        let key = format!("entries/{}", round % 3);
+        let write = if round < 3 { Write::put(key, change) } else { Write::merge(key, change) };
+        memory.write(vec![write.clone()]).await.unwrap();
+        disk.write(vec![write]).await.unwrap();
+        if round % 500 == 499 {
+            // As after a kill: nothing is closed.
+            disk = root_in(&folder).partition("join", &source()).await.unwrap();
+        }
+    }
+    let keys: Vec<Vec<u8>> = (0..3).map(|row| format!("entries/{row}").into_bytes()).collect();
+    let expected = memory.get_many(&keys).await.unwrap();
+    assert!(expected.iter().all(|row| row.as_ref().is_some_and(|row| unpack(row).count() > 5)));
+    assert_eq!(disk.get_many(&keys).await.unwrap(), expected);
+    let scanned = disk.scan(b"entries/", &prefix_end(b"entries/")).await.unwrap();
+    assert_eq!(scanned.into_iter().map(|(_, row)| Some(row)).collect::<Vec<_>>(), expected);
 }
