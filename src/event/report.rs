@@ -51,6 +51,9 @@ pub struct WindowReport {
     pub calibration: Vec<CalibrationRow>,
     #[serde(default)]
     pub attributions: Vec<AttributionRow>,
+    /// Only of whole populations.
+    #[serde(default)]
+    pub distributions: Vec<DistributionRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +261,15 @@ pub struct AttributionRow {
     /// Predictions with an attribution of the feature.
     pub n: u64,
     pub n_reference: u64,
+}
+
+/// Counts that add up over windows and can be compared between versions: their bins belong to the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DistributionRow {
+    /// `prediction.label`, `prediction.score` or `latency_ms`.
+    pub subject: String,
+    /// Numbers of bins that are not empty, with their counts.
+    pub bins: Vec<(i32, u64)>,
 }
 
 /// A pane at which a sequential detector warned or found that a series had changed.

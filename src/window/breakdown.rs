@@ -1,11 +1,13 @@
 //! What a window's outcomes and attributions are made of, beside the reference's.
 
-use crate::event::{AttributionRow, CalibrationRow, ConfusionRow};
+use crate::event::{AttributionRow, CalibrationRow, ConfusionRow, DistributionRow};
 use crate::performance::{
     CalibrationBin, ConfusionCell, OutcomeAnchors, OutcomeCounts, calibration_curve, confusion_matrix,
 };
-use crate::profile::{Anchors, AttributionSums, Profile, ValueAnchors};
+use crate::profile::{Anchors, AttributionSums, LABEL_COLUMN, Profile, SCORE_COLUMN, ValueAnchors};
 
+/// The latency among the distributions.
+pub const LATENCY: &str = "latency_ms";
 /// Cells of one matrix, the largest ones: that of a hundred classes has ten thousand.
 const MAX_CELLS: usize = 400;
 /// Bins of one window's curves, of the classes with the most outcomes.
@@ -38,6 +40,27 @@ pub fn confusion_rows(
             count: cell.count,
         })
         .collect()
+}
+
+/// What was predicted, in deciles and categories of the reference, and how long it took. Missing predictions are left out:
+/// they are errors.
+#[must_use]
+pub fn distribution_rows(anchors: &Anchors, profile: &Profile) -> Vec<DistributionRow> {
+    let mut rows = Vec::new();
+    for (column, counts) in anchors.columns.iter().zip(&profile.columns) {
+        if ![LABEL_COLUMN, SCORE_COLUMN].contains(&column.name.as_str()) {
+            continue;
+        }
+        let mut bins = match &column.values {
+            ValueAnchors::Numeric(numeric) => numeric.coarse(&counts.bins),
+            ValueAnchors::Categorical(_) => counts.bins.clone(),
+        };
+        bins.extend([counts.invalid, counts.unseen]);
+        let bins = (0..).zip(bins).filter(|(_, count)| *count > 0).collect();
+        rows.push(DistributionRow { subject: column.name.clone(), bins });
+    }
+    rows.push(DistributionRow { subject: LATENCY.to_owned(), bins: profile.latency.to_bins() });
+    rows
 }
 
 /// The calibration curve of every class; see [`calibration_curve`]. Empty for regressions and without probabilities.
