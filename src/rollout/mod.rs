@@ -11,7 +11,7 @@ mod sample_ratio;
 mod samples;
 mod transition;
 
-pub use analysis::{Question, analyse};
+pub use analysis::{Question, Who, analyse};
 pub use assignment::{Arm, Assignment, position};
 pub use evidence::{Evidence, Side};
 pub use sample_ratio::sample_ratio_p_value;
