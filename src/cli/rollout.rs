@@ -227,7 +227,7 @@ fn written(standing: &Standing) -> String {
     }
     text.push('\n');
     for (number, step) in rollout.plan.steps.iter().enumerate() {
-        let (mode, weight, bake) = (step.mode.name(), step.weight, step.bake);
+        let (mode, weight, bake) = (step.mode.name(), step.weight, step.bake.to_string());
         let since = rollout.step_since;
         let mark = match number.cmp(&rollout.step) {
             std::cmp::Ordering::Less => "passed".to_owned(),

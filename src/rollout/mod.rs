@@ -8,7 +8,7 @@ mod compare;
 mod evidence;
 mod sample_ratio;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod transition;
 
 pub use analysis::{Question, Who, analyse};

@@ -13,7 +13,7 @@ use crate::model::WindowSize;
 use crate::profile::LatencyHistogram;
 
 /// Two seconds from `start`, in seconds, in which half of the labels are 1 and answers take 1 ms.
-pub(super) fn window(variant: &str, start: i64, predictions: u64, errors: u64) -> WindowReport {
+pub(crate) fn window(variant: &str, start: i64, predictions: u64, errors: u64) -> WindowReport {
     let (start, length) = (Timestamp::from_millis(start * 1_000), Span::from_secs(2));
     let version = if variant == "stable" { "1" } else { "2" };
     let report = json!({
@@ -35,7 +35,7 @@ pub(super) fn window(variant: &str, start: i64, predictions: u64, errors: u64) -
     report
 }
 
-pub(super) fn latency(counts: &[(f64, u64)]) -> DistributionRow {
+pub(crate) fn latency(counts: &[(f64, u64)]) -> DistributionRow {
     let mut histogram = LatencyHistogram::default();
     for (value, count) in counts {
         (0..*count).for_each(|_| histogram.add(*value));
@@ -44,11 +44,11 @@ pub(super) fn latency(counts: &[(f64, u64)]) -> DistributionRow {
 }
 
 /// Of a canary step that began at second 10 of a rollout that began at second 0.
-pub(super) fn question() -> Question {
+pub(crate) fn question() -> Question {
     Question::of(&rollout()).unwrap()
 }
 
-pub(super) fn rollout() -> Rollout {
+pub(crate) fn rollout() -> Rollout {
     let step = |weight: f64| RolloutStep {
         mode: RolloutMode::Canary,
         weight,
@@ -85,7 +85,7 @@ pub(super) fn rollout() -> Rollout {
 }
 
 /// Windows of both, from second 10 on.
-pub(super) fn both(count: i64, change: impl Fn(&mut WindowReport)) -> Vec<Arc<WindowReport>> {
+pub(crate) fn both(count: i64, change: impl Fn(&mut WindowReport)) -> Vec<Arc<WindowReport>> {
     let starts = (0..count).map(|index| 10 + 2 * index);
     let pair = |start: i64| {
         let mut candidate = window("canary", start, 200, 0);
@@ -95,6 +95,6 @@ pub(super) fn both(count: i64, change: impl Fn(&mut WindowReport)) -> Vec<Arc<Wi
     starts.flat_map(pair).collect()
 }
 
-pub(super) fn who(version: &str, variant: Option<&str>) -> Who {
+pub(crate) fn who(version: &str, variant: Option<&str>) -> Who {
     Who { version: version.to_owned(), variant: variant.map(str::to_owned) }
 }
