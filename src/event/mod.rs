@@ -26,6 +26,7 @@ pub use report::{
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
 pub use rollout::{
     CANARY, OVERRIDE, Rollout, RolloutCriteria, RolloutMode, RolloutPlan, RolloutState, RolloutStep, SHADOW, STABLE,
+    is_on_trial,
 };
 pub use rollout_analysis::{RolloutAnalysis, RolloutComparison, RolloutVerdict};
 pub use watermark::SourceWatermark;

@@ -263,11 +263,13 @@ pub struct AttributionRow {
     pub n_reference: u64,
 }
 
-/// Counts that add up over windows and can be compared between versions: their bins belong to the model.
+/// Counts that add up over windows and can be compared between versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DistributionRow {
     /// `prediction.label`, `prediction.score` or `latency_ms`.
     pub subject: String,
+    /// Identifies the edges of the bins: counts over other edges are no counts of the same thing. 0 where they never change.
+    pub frame: u64,
     /// Numbers of bins that are not empty, with their counts.
     pub bins: Vec<(i32, u64)>,
 }

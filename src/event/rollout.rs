@@ -14,6 +14,12 @@ pub const SHADOW: &str = "shadow";
 /// and either where the client chose it: such answers are no fair sample.
 pub const OVERRIDE: &str = "override";
 
+/// Whether answers of this variant are no part of what a model does for its users: a trial, or chosen by hand.
+#[must_use]
+pub fn is_on_trial(variant: &str) -> bool {
+    [CANARY, SHADOW, OVERRIDE].contains(&variant)
+}
+
 /// Steps of one rollout.
 const MAX_STEPS: usize = 50;
 const MAX_SALT: usize = 100;

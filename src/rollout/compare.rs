@@ -1,5 +1,7 @@
 //! One comparison each: an effect, its floor, and whether chance explains it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::analysis::Question;
@@ -102,12 +104,15 @@ impl Looking<'_> {
     /// Of labels, and of scores where there are no labels; scores beside labels are told only.
     fn predictions(&self) -> Vec<RolloutComparison> {
         let Some(floor) = self.question.criteria.prediction_psi else { return Vec::new() };
-        let labels = self.distance(LABEL_COLUMN);
-        let scores = self.distance(SCORE_COLUMN);
-        let has_labels = labels.bins() > 0;
-        let deciding = if has_labels { &labels } else { &scores };
-        let mut rows = vec![self.drift("prediction_drift", deciding, Some(floor), true)];
-        if has_labels && scores.bins() > 0 {
+        let (labels, scores) = (self.distance(LABEL_COLUMN), self.distance(SCORE_COLUMN));
+        let (has_labels, has_scores) = (labels.bins() > 0, scores.bins() > 0);
+        if !has_labels && !has_scores && self.are_incomparable() {
+            let mut row = self.drift("prediction_drift", &scores, Some(floor), false);
+            row.detail = Some("the references of the two versions have other bins, so that they cannot be compared".to_owned());
+            return vec![row];
+        }
+        let mut rows = vec![self.drift("prediction_drift", if has_labels { &labels } else { &scores }, Some(floor), true)];
+        if has_labels && has_scores {
             rows.push(self.drift("score_drift", &scores, None, false));
         }
         rows
@@ -119,12 +124,25 @@ impl Looking<'_> {
         let (Some(old), Some(new)) = (baseline.distributions.get(subject), candidate.distributions.get(subject)) else {
             return pairs;
         };
-        let bins: std::collections::BTreeSet<i32> = old.keys().chain(new.keys()).copied().collect();
+        // After a change of the reference there may be two frames; the one with more of the new version speaks.
+        let common = new.iter().filter_map(|(frame, new)| Some((old.get(frame)?, new)));
+        let Some((old, new)) = common.max_by_key(|(_, new)| new.values().sum::<u64>()) else { return pairs };
+        let bins: BTreeSet<i32> = old.keys().chain(new.keys()).copied().collect();
         for bin in bins {
             pairs.reference.push(old.get(&bin).copied().unwrap_or_default());
             pairs.current.push(new.get(&bin).copied().unwrap_or_default());
         }
         pairs
+    }
+
+    /// Whether both have predicted values, in bins that are not the same.
+    fn are_incomparable(&self) -> bool {
+        let (baseline, candidate) = self.sides();
+        let has_values = |side: &Side| {
+            let frames = side.distributions.get(SCORE_COLUMN);
+            frames.is_some_and(|frames| frames.values().flat_map(BTreeMap::values).any(|count| *count > 0))
+        };
+        has_values(baseline) && has_values(candidate)
     }
 
     fn drift(&self, name: &str, counts: &PairedCounts, floor: Option<f64>, is_required: bool) -> RolloutComparison {

@@ -32,8 +32,8 @@ pub struct Side {
     pub predictions: u64,
     pub errors: u64,
     pub latency: LatencyHistogram,
-    /// Counts by bin, of labels and scores.
-    pub distributions: BTreeMap<String, BTreeMap<i32, u64>>,
+    /// Counts by bin, of labels and scores, by the frame of the bins.
+    pub distributions: BTreeMap<String, BTreeMap<u64, BTreeMap<i32, u64>>>,
     pub metrics: BTreeMap<&'static str, Mean>,
 }
 
@@ -95,7 +95,8 @@ impl Side {
                 self.latency.merge(&LatencyHistogram::of_bins(&row.bins));
                 continue;
             }
-            let counts = self.distributions.entry(row.subject.clone()).or_default();
+            let frames = self.distributions.entry(row.subject.clone()).or_default();
+            let counts = frames.entry(row.frame).or_default();
             for (bin, count) in &row.bins {
                 *counts.entry(*bin).or_default() += count;
             }

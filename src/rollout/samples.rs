@@ -28,6 +28,7 @@ pub(crate) fn window(variant: &str, start: i64, predictions: u64, errors: u64) -
     report.distributions = vec![
         DistributionRow {
             subject: "prediction.label".into(),
+            frame: 0,
             bins: vec![(0, answers / 2), (1, answers - answers / 2)],
         },
         latency(&[(1.0, predictions)]),
@@ -40,7 +41,7 @@ pub(crate) fn latency(counts: &[(f64, u64)]) -> DistributionRow {
     for (value, count) in counts {
         (0..*count).for_each(|_| histogram.add(*value));
     }
-    DistributionRow { subject: "latency_ms".into(), bins: histogram.to_bins() }
+    DistributionRow { subject: "latency_ms".into(), frame: 0, bins: histogram.to_bins() }
 }
 
 /// Of a canary step that began at second 10 of a rollout that began at second 0.

@@ -127,7 +127,6 @@ def by_hand(nodes):
     """Takes what `mixed` takes, and says 1 for amounts above 4.5; `nodes` make `trouble` of `amount`, which is 0 or NaN."""
     make = onnx.helper
     constants = {"middle": [4.5], "nothing": [0.0], "most": [6.5]}
-    initial = [make.make_tensor(name, onnx.TensorProto.FLOAT, [1], value) for name, value in constants.items()]
     nodes = nodes + [
         make.make_node("Sub", ["amount", "middle"], ["above"]),
         make.make_node("Sigmoid", ["above"], ["sure"]),
@@ -138,6 +137,8 @@ def by_hand(nodes):
         make.make_node("Greater", ["amount", "middle"], ["is_one"]),
         make.make_node("Cast", ["is_one"], ["label"], to=onnx.TensorProto.INT64),
     ]
+    used = {name for node in nodes for name in node.input}
+    initial = [make.make_tensor(name, onnx.TensorProto.FLOAT, [1], constants[name]) for name in constants if name in used]
     inputs = [
         make.make_tensor_value_info("amount", onnx.TensorProto.FLOAT, [None, 1]),
         make.make_tensor_value_info("colour", onnx.TensorProto.STRING, [None, 1]),

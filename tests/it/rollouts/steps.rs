@@ -54,8 +54,15 @@ fn a_good_version_is_promoted_through_its_steps_although_the_service_is_killed_i
     let Some((_folder, mut service)) = start() else { return };
     let version = candidate(&service, "good");
     let mut traffic = Traffic::default();
-    let begun = begin(&service, &version, &["--canary", "20,50,100", "--bake", "10s", "--salt", "it"]);
+    let step = |weight: u64, bake: &str| json!({"mode": "canary", "weight": weight, "bake": bake, "minimum_samples": 100});
+    // The first step lasts longer than a restart takes.
+    let steps = [step(20, "30s"), step(50, "8s"), step(100, "8s")];
+    let plan = json!({"model": "m", "version": version, "steps": steps, "salt": "it", "reason": "a better one"});
+    let begun = service.http().post("/v1/rollouts", JSON, plan.to_string());
+    assert_eq!(begun.status, 201, "{}", begun.body);
+    let begun = begun.json();
     assert_eq!((&begun["rollout"]["state"], &begun["warnings"]), (&json!("running"), &json!([])));
+    bad_plans(&service, &version);
     let verdict = service.http().get("/v1/verdict/m");
     assert_eq!((verdict.status, &verdict.json()["results"]), (200, &json!({"ok": false, "verdict": "inconclusive"})));
     assert_eq!(service.http().post("/v1/verdict/m", JSON, "{\"name\": \"m\"}").status, 412);
@@ -104,6 +111,23 @@ fn a_good_version_is_promoted_through_its_steps_although_the_service_is_killed_i
     assert_eq!(moves, vec![json!({"user": "rollouts", "outcome": "applied"}); 3], "two steps and the promotion");
     assert!(traffic.errors.is_empty(), "{traffic:?}");
     service.terminate();
+}
+
+fn bad_plans(service: &Service, version: &str) {
+    let refused = |body: Value, status: u16, words: &str| {
+        let answer = service.http().post("/v1/rollouts", JSON, body.to_string());
+        assert!(answer.status == status && answer.body.contains(words), "{}", answer.body);
+    };
+    let plan = |steps: Value| json!({"model": "m", "version": version, "steps": steps});
+    refused(plan(json!([])), 400, "1 to 50 steps");
+    refused(plan(json!([{"mode": "canary", "weight": 100}])), 400, "nothing to compare with");
+    refused(plan(json!([{"mode": "blue", "weight": 5}])), 400, "blue");
+    refused(plan(json!([{"mode": "canary", "weight": 5, "wait": "1h"}])), 400, "wait");
+    refused(json!({"model": "m", "version": "x", "steps": []}), 400, "'x' is no number of a version");
+    let one = json!([{"mode": "canary", "weight": 5}]);
+    refused(json!({"model": "nobody", "version": 1, "steps": one}), 404, "nobody");
+    refused(plan(one), 409, "is being rolled out");
+    assert_eq!(service.http().post("/v1/rollouts/m/explode", JSON, "").status, 404);
 }
 
 /// The header decides over the key, and such answers are told apart.
