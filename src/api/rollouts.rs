@@ -142,7 +142,8 @@ impl ApiState {
             )];
         };
         let Some(window) = model.windows.iter().map(|size| size.length).min() else { return Vec::new() };
-        let shortest = rollout.plan.steps.iter().filter(|step| step.mode != RolloutMode::Ab).map(|step| step.bake).min();
+        let shortest =
+            rollout.plan.steps.iter().filter(|step| step.mode != RolloutMode::Ab).map(|step| step.bake).min();
         match shortest {
             Some(bake) if bake < window => vec![format!(
                 "the shortest window of '{}' is {window}, longer than a bake time of {bake}: steps last until such a \

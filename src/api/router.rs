@@ -14,8 +14,8 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{
-    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, rollouts, serving,
-    sql, tables, verdict,
+    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, rollouts,
+    serving, sql, tables, verdict,
 };
 
 /// Signed, so that it needs no token.

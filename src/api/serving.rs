@@ -202,7 +202,9 @@ async fn answer(
 fn unit(headers: &HeaderMap) -> Result<(Option<String>, Option<Arm>), V2Error> {
     let wrong = |message: &str| V2Error::new(StatusCode::BAD_REQUEST, message);
     let key = match headers.get(KEY) {
-        Some(key) if key.len() > LONGEST_KEY => return Err(wrong("x-plimsoll-key is too long: write 1,000 bytes or less")),
+        Some(key) if key.len() > LONGEST_KEY => {
+            return Err(wrong("x-plimsoll-key is too long: write 1,000 bytes or less"));
+        }
         Some(key) => Some(String::from_utf8_lossy(key.as_bytes()).into_owned()).filter(|key| !key.is_empty()),
         None => None,
     };

@@ -110,8 +110,9 @@ impl ApiState {
             (None, None) => {
                 let under_way = |registry: &Registry| registry.rollouts().under_way(model).and_then(Question::of);
                 let none = || {
-                    let detail =
-                        format!("model '{model}' has no rollout under way: name two versions as candidate and baseline");
+                    let detail = format!(
+                        "model '{model}' has no rollout under way: name two versions as candidate and baseline"
+                    );
                     Problem::new(StatusCode::NOT_FOUND, "unknown_rollout", detail)
                 };
                 self.parts.registry.read(under_way).map_err(behind)?.ok_or_else(none)

@@ -76,8 +76,8 @@ fn own(uri: &str) -> Option<ArtifactPath> {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::model::{ReferenceSource, Task};
     use crate::event::{RolloutMode, RolloutPlan};
+    use crate::model::{ReferenceSource, Task};
     use crate::registry::{CHAMPION, Change, Command, Texts, decide};
 
     fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
@@ -140,7 +140,8 @@ mod tests {
     fn while_a_rollout_is_under_way_both_of_its_versions_are_served_and_the_old_one_answers() {
         let create = Change::CreateModel { name: "m".into(), description: String::new(), tags: Texts::new() };
         let plan: RolloutPlan =
-            serde_json::from_str(r#"{"steps": [{"mode": "shadow", "weight": 10}, {"mode": "canary", "weight": 5}]}"#).unwrap();
+            serde_json::from_str(r#"{"steps": [{"mode": "shadow", "weight": 10}, {"mode": "canary", "weight": 5}]}"#)
+                .unwrap();
         let champion = Change::SetAlias { name: "m".into(), alias: CHAMPION.into(), version: 1 };
         let start = Change::StartRollout { name: "m".into(), version: 2, plan };
         let mut changes = vec![create, version("s3://b/m"), version("s3://b/m"), champion, start];

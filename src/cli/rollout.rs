@@ -139,9 +139,7 @@ struct Standing {
 
 pub async fn run(command: RolloutCommand) -> anyhow::Result<ExitCode> {
     let (answer, format) = match command {
-        RolloutCommand::Start(args) => {
-            (post(&args.service, &["v1", "rollouts"], body(&args)?).await?, args.format)
-        }
+        RolloutCommand::Start(args) => (post(&args.service, &["v1", "rollouts"], body(&args)?).await?, args.format),
         RolloutCommand::Status(args) => (get(&args.service, &["v1", "rollouts", &args.model]).await?, args.format),
         RolloutCommand::Pause(args) => (args.order("pause").await?, args.format),
         RolloutCommand::Resume(args) => (args.order("resume").await?, args.format),
@@ -305,10 +303,14 @@ mod tests {
         let plan: RolloutPlan = serde_json::from_value(body).unwrap();
         assert_eq!(plan.check(), Ok(()));
         let steps: Vec<_> = plan.steps.iter().map(|step| (step.mode.name(), step.weight, step.pause)).collect();
-        let wanted = [("shadow", 100.0, false), ("canary", 5.0, false), ("canary", 25.0, true), ("canary", 100.0, false)];
+        let wanted =
+            [("shadow", 100.0, false), ("canary", 5.0, false), ("canary", 25.0, true), ("canary", 100.0, false)];
         assert_eq!(steps, wanted);
         assert_eq!((plan.steps[0].bake, plan.steps[1].bake), (Span::from_mins(1), Span::from_secs(10)));
-        assert_eq!((plan.criteria.prediction_psi, plan.cool_down, plan.salt.as_str()), (None, Span::from_hours(2), "s"));
+        assert_eq!(
+            (plan.criteria.prediction_psi, plan.cool_down, plan.salt.as_str()),
+            (None, Span::from_hours(2), "s")
+        );
     }
 
     #[test]

@@ -10,9 +10,7 @@ use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
 use super::root_cause::{decayed_segments, drifted_segments};
 use super::trace::Standing;
-use crate::event::{
-    DriftRow, MultivariateRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport, is_on_trial,
-};
+use crate::event::{DriftRow, MultivariateRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport, is_on_trial};
 use crate::model::{Model, Rule};
 use crate::query::Snapshot;
 use crate::runner::RoleError;

@@ -20,8 +20,8 @@ pub use dead_letter::{DeadLetter, Reason};
 pub use format::{FormatError, from_json, to_json};
 pub use join_row::{ClassScores, JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{
-    AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DistributionRow, DriftRow, FairnessRow,
-    FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
+    AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DistributionRow, DriftRow,
+    FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
 };
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
 pub use rollout::{

@@ -41,8 +41,7 @@ const SETTLING: Span = Span::from_secs(2);
 impl Who {
     pub(super) fn is(&self, window: &WindowReport) -> bool {
         let population = &window.population;
-        population.version == self.version
-            && self.variant.as_ref().is_none_or(|variant| *variant == population.variant)
+        population.version == self.version && self.variant.as_ref().is_none_or(|variant| *variant == population.variant)
     }
 }
 
@@ -122,7 +121,11 @@ mod tests {
         assert_eq!(analysis.verdict, RolloutVerdict::Pass, "{analysis:#?}");
         assert_eq!((analysis.looks, analysis.n_baseline, analysis.n_candidate), (3, 600, 600));
         let few = both(1, |candidate| *candidate = window("canary", 10, 99, 99));
-        assert_eq!(analyse(&question(), &few).verdict, RolloutVerdict::Inconclusive, "below the minimum nothing is said");
+        assert_eq!(
+            analyse(&question(), &few).verdict,
+            RolloutVerdict::Inconclusive,
+            "below the minimum nothing is said"
+        );
     }
 
     #[test]
@@ -168,7 +171,11 @@ mod tests {
         let analysis = analyse(&question, &divided(110));
         let failed: Vec<_> = analysis.comparisons.iter().filter(|row| row.verdict == RolloutVerdict::Fail).collect();
         assert_eq!((failed.len(), failed[0].metric.as_str()), (1, "sample_ratio"));
-        assert!(analysis.summary().contains("sample_ratio") && analysis.summary().contains("not divided"), "{}", analysis.summary());
+        assert!(
+            analysis.summary().contains("sample_ratio") && analysis.summary().contains("not divided"),
+            "{}",
+            analysis.summary()
+        );
         question.share = None;
         assert_eq!(analyse(&question, &divided(110)).verdict, RolloutVerdict::Pass);
     }
@@ -193,10 +200,10 @@ mod tests {
         /// Whatever is missing: windows, predictions, latencies, labels, or all of it.
         #[test]
         fn no_data_is_never_a_pass(
-            baseline in 0..300_u64, candidate in 0..300_u64, errors in 0.0..=1.0_f64, has_latency: bool, has_labels: bool,
+            baseline in 0..300_u64, candidate in 0..300_u64, percent in 0..=100_u64, has_latency: bool, has_labels: bool,
         ) {
             let of = |variant: &str, predictions: u64| {
-                let errors = (predictions as f64 * errors) as u64;
+                let errors = predictions * percent / 100;
                 let mut report = window(variant, 10, predictions, errors);
                 report.distributions.retain(|row: &DistributionRow| {
                     if row.subject == "latency_ms" { has_latency } else { has_labels }
@@ -204,7 +211,7 @@ mod tests {
                 Arc::new(report)
             };
             let analysis = analyse(&question(), &[of("stable", baseline), of("canary", candidate)]);
-            let is_known = baseline.min(candidate) >= 100 && has_latency && has_labels && errors < 1.0;
+            let is_known = baseline.min(candidate) >= 100 && has_latency && has_labels && percent < 100;
             prop_assert!(is_known || analysis.verdict != RolloutVerdict::Pass, "{:#?}", analysis);
             prop_assert!(analysis.comparisons.iter().all(|row| row.p_value.is_none_or(f64::is_finite)));
             prop_assert_eq!(analyse(&question(), &[]).verdict, RolloutVerdict::Inconclusive);

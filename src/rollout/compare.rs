@@ -108,10 +108,12 @@ impl Looking<'_> {
         let (has_labels, has_scores) = (labels.bins() > 0, scores.bins() > 0);
         if !has_labels && !has_scores && self.are_incomparable() {
             let mut row = self.drift("prediction_drift", &scores, Some(floor), false);
-            row.detail = Some("the references of the two versions have other bins, so that they cannot be compared".to_owned());
+            row.detail =
+                Some("the references of the two versions have other bins, so that they cannot be compared".to_owned());
             return vec![row];
         }
-        let mut rows = vec![self.drift("prediction_drift", if has_labels { &labels } else { &scores }, Some(floor), true)];
+        let mut rows =
+            vec![self.drift("prediction_drift", if has_labels { &labels } else { &scores }, Some(floor), true)];
         if has_labels && has_scores {
             rows.push(self.drift("score_drift", &scores, None, false));
         }
@@ -184,7 +186,8 @@ impl Looking<'_> {
             rows.push(self.judge(metric.name(), found, minimum, criteria.minimum_labels.is_some()));
         }
         if rows.is_empty() && criteria.minimum_labels.is_some() {
-            let none = Found { baseline: None, candidate: None, effect: None, threshold: None, p_value: None, n: (0, 0) };
+            let none =
+                Found { baseline: None, candidate: None, effect: None, threshold: None, p_value: None, n: (0, 0) };
             let mut row = self.judge("labels", none, minimum, true);
             row.detail = Some(format!("no labels have come for both versions, {minimum} of either needed"));
             rows.push(row);
@@ -205,7 +208,8 @@ impl Looking<'_> {
             p_value: (total > 0).then(|| sample_ratio_p_value(n.0, n.1, share)),
             n,
         };
-        let mut row = self.judge_at(SAMPLE_RATIO_LEVEL * self.spent, "sample_ratio", found, self.question.minimum_samples, true);
+        let mut row =
+            self.judge_at(SAMPLE_RATIO_LEVEL * self.spent, "sample_ratio", found, self.question.minimum_samples, true);
         row.baseline = None;
         if row.verdict == RolloutVerdict::Fail {
             row.detail = Some(format!(
@@ -221,20 +225,14 @@ impl Looking<'_> {
     }
 
     /// Fails when the effect is at its threshold or beyond **and** more than chance.
-    fn judge_at(
-        &self,
-        level: f64,
-        metric: &str,
-        found: Found,
-        minimum: u64,
-        is_required: bool,
-    ) -> RolloutComparison {
+    fn judge_at(&self, level: f64, metric: &str, found: Found, minimum: u64, is_required: bool) -> RolloutComparison {
         let least = found.n.0.min(found.n.1);
         let known = found.effect.zip(found.p_value).filter(|_| least >= minimum.max(1));
         let (verdict, detail) = match (known, found.threshold) {
             (None, _) => {
                 let (old, new) = found.n;
-                let detail = format!("{old} cases of the old version and {new} of the new one, {minimum} of either needed");
+                let detail =
+                    format!("{old} cases of the old version and {new} of the new one, {minimum} of either needed");
                 (RolloutVerdict::Inconclusive, Some(detail))
             }
             (Some((effect, p_value)), Some(threshold)) if effect >= threshold && p_value < level => {

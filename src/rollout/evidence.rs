@@ -142,7 +142,8 @@ mod tests {
             let size = WindowSize { length: Span::from_secs(2), slide: second };
             Arc::new(WindowReport { window_size: size, ..window("canary", start, 10, 1) })
         };
-        let long = WindowReport { window_size: WindowSize::tumbling(Span::from_secs(20)), ..window("canary", 20, 90, 0) };
+        let long =
+            WindowReport { window_size: WindowSize::tumbling(Span::from_secs(20)), ..window("canary", 20, 90, 0) };
         let segment = {
             let mut report = window("canary", 12, 50, 0);
             report.population.segment = Some("region=eu".into());

@@ -14,8 +14,13 @@ pub enum Transition {
     /// The last step has passed.
     Promote,
     /// A person is to look at it; planned pauses are made once.
-    Pause { planned: bool, reason: String },
-    RollBack { reason: String },
+    Pause {
+        planned: bool,
+        reason: String,
+    },
+    RollBack {
+        reason: String,
+    },
 }
 
 /// None as long as the rollout stays where it is.
@@ -53,6 +58,8 @@ pub fn next(rollout: &Rollout, analysis: &RolloutAnalysis, now: Timestamp) -> Op
 
 #[cfg(test)]
 mod tests {
+    use RolloutVerdict::{Fail, Inconclusive, Pass};
+
     use super::*;
     use crate::clock::Span;
     use crate::rollout::samples::rollout;
@@ -65,8 +72,6 @@ mod tests {
     fn at(rollout: &Rollout, verdict: RolloutVerdict, seconds: i64) -> Option<Transition> {
         next(rollout, &analysis(verdict), rollout.step_since.plus(Span::from_secs(seconds)))
     }
-
-    use RolloutVerdict::{Fail, Inconclusive, Pass};
 
     #[test]
     fn a_step_that_passes_goes_on_after_its_bake_time_and_the_last_one_promotes() {

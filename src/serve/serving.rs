@@ -298,7 +298,7 @@ impl Serving {
 fn lots(routed: &Routed, ask: &Ask, rows: &mut [RowRequest], begun: Instant) -> Result<Vec<Lot>, NoArm> {
     let mut lots: Vec<Lot> = Vec::new();
     for (number, row) in rows.iter_mut().enumerate() {
-        let id = row.id.get_or_insert_with(new_id);
+        let id: &String = row.id.get_or_insert_with(new_id);
         let key = ask.key.as_ref().or(row.key.as_ref()).unwrap_or(id);
         let chosen = routed.choose(key, ask.arm)?;
         match lots.iter_mut().find(|lot| lot.chosen.is_alike(&chosen)) {

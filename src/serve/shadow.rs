@@ -165,8 +165,10 @@ mod tests {
 
     #[test]
     fn other_labels_and_values_far_apart_disagree_and_scores_may_differ() {
-        let given = [json!({"label": "1", "score": 0.9}), json!({"label": "1"}), json!({"value": 100}), json!({"value": 1})];
-        let shadow = [json!({"label": "1", "score": 0.6}), json!({"label": "0"}), json!({"value": 100.5}), json!({"value": 2})];
+        let given =
+            [json!({"label": "1", "score": 0.9}), json!({"label": "1"}), json!({"value": 100}), json!({"value": 1})];
+        let shadow =
+            [json!({"label": "1", "score": 0.6}), json!({"label": "0"}), json!({"value": 100.5}), json!({"value": 2})];
         let mut given: Vec<_> = given.into_iter().map(read).collect();
         let mut shadow: Vec<_> = shadow.into_iter().map(read).collect();
         given.extend([Err("it failed".to_owned()), read(json!({"value": 1}))]);

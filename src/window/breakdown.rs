@@ -56,9 +56,7 @@ pub fn distribution_rows(anchors: &Anchors, profile: &Profile) -> Vec<Distributi
             continue;
         }
         let (frame, mut bins): (u64, Vec<(i32, u64)>) = match &column.values {
-            ValueAnchors::Numeric(numeric) => {
-                (frame_of(numeric), (0..).zip(numeric.coarse(&counts.bins)).collect())
-            }
+            ValueAnchors::Numeric(numeric) => (frame_of(numeric), (0..).zip(numeric.coarse(&counts.bins)).collect()),
             ValueAnchors::Categorical(labels) => {
                 let named = labels.categories().iter().map(|name| number_of(name));
                 (0, named.zip(counts.bins.iter().copied()).collect())

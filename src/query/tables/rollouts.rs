@@ -20,7 +20,8 @@ pub static TABLE: PlainTable<Arc<Rollout>> = PlainTable {
         Column::text("candidate", "the new version", |r| Some(r.candidate.to_string().into())),
         Column::text("state", "running, paused, promoted, aborted or rolled_back", |r| Some(r.state.name().into())),
         Column::count("step", "the step that it is or was in, from 0 on", |r| Some(count(r.step as u64))),
-        Column::text("mode", "shadow, canary or ab", |r| r.current_step().map(|step| step.mode.name().into())).or_null(),
+        Column::text("mode", "shadow, canary or ab", |r| r.current_step().map(|step| step.mode.name().into()))
+            .or_null(),
         Column::float("weight", "percentage of the requests that the new version gets", |r| {
             r.current_step().map(|step| step.weight)
         })

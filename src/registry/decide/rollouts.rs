@@ -74,9 +74,8 @@ pub(super) fn start(
 
 /// What was taken back is not tried again at once.
 fn refuse_hot(registry: &Registry, name: &str, candidate: u32, at: Timestamp) -> Result<(), Rejection> {
-    let is_hot = |rollout: &&Rollout| {
-        rollout.candidate == candidate && rollout.cool_down_until.is_some_and(|until| until > at)
-    };
+    let is_hot =
+        |rollout: &&Rollout| rollout.candidate == candidate && rollout.cool_down_until.is_some_and(|until| until > at);
     let Some((rollout, until)) =
         registry.rollouts.of_model(name).find(is_hot).and_then(|rollout| Some((rollout, rollout.cool_down_until?)))
     else {
@@ -149,7 +148,9 @@ pub(super) fn follow(
             let next = Rollout { step, step_since: at, resumed_at: None, pause_made: false, reason, ..rollout };
             Ok(vec![changed(RolloutChange::Advanced, next)])
         }
-        Transition::Promote => promoted(registry, at, Rollout { reason: "every step has passed".to_owned(), ..rollout }),
+        Transition::Promote => {
+            promoted(registry, at, Rollout { reason: "every step has passed".to_owned(), ..rollout })
+        }
         Transition::Pause { planned, reason } => {
             let pause_made = rollout.pause_made || planned;
             let paused = Rollout { state: RolloutState::Paused, reason, pause_made, ..rollout };
@@ -158,7 +159,10 @@ pub(super) fn follow(
         Transition::RollBack { reason } => {
             let cool_down_until = Some(at.plus(rollout.plan.cool_down));
             let (state, ended_at) = (RolloutState::RolledBack, Some(at));
-            Ok(vec![changed(RolloutChange::RolledBack, Rollout { state, reason, ended_at, cool_down_until, ..rollout })])
+            Ok(vec![changed(
+                RolloutChange::RolledBack,
+                Rollout { state, reason, ended_at, cool_down_until, ..rollout },
+            )])
         }
     }
 }
@@ -187,8 +191,10 @@ fn promoted(registry: &Registry, at: Timestamp, rollout: Rollout) -> Result<Vec<
 
 pub(super) fn refuse_meanwhile(registry: &Registry, name: &str, what: &str) -> Result<(), Rejection> {
     let Some(rollout) = registry.rollouts.under_way(name) else { return Ok(()) };
-    let message =
-        format!("'{name}' cannot be {what} while its version {} is being rolled out: abort that first", rollout.candidate);
+    let message = format!(
+        "'{name}' cannot be {what} while its version {} is being rolled out: abort that first",
+        rollout.candidate
+    );
     Err(Rejection::conflict(message))
 }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
-use crate::event::{
-    Alert, AlertState, Rollout, RolloutState, SourcePartition, WindowReport, from_json, to_json,
-};
+use crate::event::{Alert, AlertState, Rollout, RolloutState, SourcePartition, WindowReport, from_json, to_json};
 use crate::registry::{CHAMPION, Change, Command, Decision, Outcome, Registry, Texts, decide};
 use crate::rollout::samples::{rollout, window};
 use crate::runner::OpenPartition;

@@ -157,7 +157,9 @@ async fn told(crash: usize) -> (MemoryStore, Topic) {
 
 async fn rows(store: &MemoryStore) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
-    for prefix in ["counters", "experiment/", "run/", "points/", "model/", "version/", "logged_model/", "rollout/", "command/"] {
+    for prefix in
+        ["counters", "experiment/", "run/", "points/", "model/", "version/", "logged_model/", "rollout/", "command/"]
+    {
         let found = store.scan(prefix.as_bytes(), &prefix_end(prefix.as_bytes())).await.unwrap();
         rows.extend(found.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
     }

@@ -33,9 +33,7 @@ fn start() -> Option<(tempfile::TempDir, Service)> {
     let service =
         Service::start(&ServiceOptions { models: &models, set: &[library.as_str()], ..ServiceOptions::default() });
     registered(&service, &["first", service.http().base()]);
-    eventually(WITHIN, "version 1 answers", || {
-        (service.http().get("/v2/models/m/ready").status == 200).then_some(())
-    });
+    eventually(WITHIN, "version 1 answers", || (service.http().get("/v2/models/m/ready").status == 200).then_some(()));
     Some((folder, service))
 }
 

@@ -54,7 +54,8 @@ fn a_good_version_is_promoted_through_its_steps_although_the_service_is_killed_i
     let Some((_folder, mut service)) = start() else { return };
     let version = candidate(&service, "good");
     let mut traffic = Traffic::default();
-    let step = |weight: u64, bake: &str| json!({"mode": "canary", "weight": weight, "bake": bake, "minimum_samples": 100});
+    let step =
+        |weight: u64, bake: &str| json!({"mode": "canary", "weight": weight, "bake": bake, "minimum_samples": 100});
     // The first step lasts longer than a restart takes.
     let steps = [step(20, "30s"), step(50, "8s"), step(100, "8s")];
     let plan = json!({"model": "m", "version": version, "steps": steps, "salt": "it", "reason": "a better one"});
@@ -155,7 +156,10 @@ fn a_person_pauses_resumes_aborts_and_nothing_else_moves_the_champion_meanwhile(
     let again = rollout(&service, &["start", "m", "--version", &version, "--ab", "50"]);
     assert!(String::from_utf8_lossy(&again.stderr).contains("is being rolled out"));
     let paused = told(&service, &["pause", "m", "--reason", "waiting for labels"]);
-    assert_eq!((&paused["rollout"]["state"], &paused["rollout"]["reason"]), (&json!("paused"), &json!("waiting for labels")));
+    assert_eq!(
+        (&paused["rollout"]["state"], &paused["rollout"]["reason"]),
+        (&json!("paused"), &json!("waiting for labels"))
+    );
     assert_eq!(told(&service, &["resume", "m"])["rollout"]["state"], "running");
     let body = json!({"name": "m", "alias": "champion", "version": version}).to_string();
     let refused = service.http().post("/api/2.0/mlflow/registered-models/alias", JSON, body);
@@ -167,7 +171,8 @@ fn a_person_pauses_resumes_aborts_and_nothing_else_moves_the_champion_meanwhile(
         let standing = status(&service);
         (standing["analysis"]["verdict"] == "pass").then_some(standing)
     });
-    let ratio = standing["analysis"]["comparisons"].as_array().unwrap().iter().find(|row| row["metric"] == "sample_ratio");
+    let ratio =
+        standing["analysis"]["comparisons"].as_array().unwrap().iter().find(|row| row["metric"] == "sample_ratio");
     assert_eq!(ratio.unwrap()["verdict"], "pass", "{standing:#}");
     assert_eq!(standing["rollout"]["state"], "running");
     assert_eq!(told(&service, &["abort", "m"])["rollout"]["state"], "aborted");

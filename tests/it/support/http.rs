@@ -68,7 +68,13 @@ impl Http {
     }
 
     /// With further headers.
-    pub fn post_with(&self, path: &str, content_type: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+    pub fn post_with(
+        &self,
+        path: &str,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
         let request = self.request(Method::POST, path).header("content-type", content_type).body(body.into());
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         send(request).expect("HTTP answers")
