@@ -45,6 +45,10 @@ impl Role for RolloutRole {
         vec![self.topics.registry.clone()]
     }
 
+    fn latest_by_key(&self) -> Vec<String> {
+        vec![self.topics.alerts.clone()]
+    }
+
     async fn open(
         &self,
         source: &SourcePartition,
