@@ -67,7 +67,7 @@ pub(super) async fn start(
     plan.check().map_err(|wrong| Problem::bad_request("bad_plan", wrong))?;
     let gated = state.parts.gates.settings().enforce;
     let change = Change::StartRollout { name: model.clone(), version, plan };
-    submit(&state, author(&headers, reason), None, gated, change).await.map_err(problem)?;
+    submit(&state, author(&headers, &reason), None, gated, change).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(standing(&state, &model)?)))
 }
 
@@ -103,12 +103,12 @@ pub(super) async fn order(
         }
     };
     standing(&state, &model)?;
-    submit(&state, author(&headers, reason), None, false, change).await.map_err(problem)?;
+    submit(&state, author(&headers, &reason), None, false, change).await.map_err(problem)?;
     standing(&state, &model).map(Json)
 }
 
 /// The body's reason stands before the header's.
-fn author(headers: &HeaderMap, reason: String) -> Author {
+fn author(headers: &HeaderMap, reason: &str) -> Author {
     let author = Author::of(headers);
     if reason.is_empty() { author } else { Author { reason: reason.chars().take(LONGEST_REASON).collect(), ..author } }
 }

@@ -249,9 +249,9 @@ fn written(standing: &Standing) -> String {
         );
         comparisons.iter().for_each(|row| push_comparison(&mut text, row));
     }
-    warnings.iter().for_each(|warning| {
+    for warning in warnings {
         let _ = writeln!(text, "  warning: {warning}");
-    });
+    }
     text
 }
 

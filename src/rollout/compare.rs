@@ -31,6 +31,7 @@ pub(super) struct Looking<'a> {
 }
 
 /// What is found before it is judged.
+#[derive(Clone, Copy)]
 struct Found {
     baseline: Option<f64>,
     candidate: Option<f64>,
@@ -47,10 +48,10 @@ pub(super) fn all(looking: &Looking<'_>) -> Vec<RolloutComparison> {
     rows.extend(looking.sample_ratio());
     if looking.evidence.is_baseline_earlier {
         let note = "the old version's windows of earlier steps stand in";
-        rows.iter_mut().for_each(|row| {
+        for row in &mut rows {
             let known = row.detail.take();
             row.detail = Some(known.map_or(note.to_owned(), |known| format!("{known}; {note}")));
-        });
+        }
     }
     rows
 }
@@ -153,7 +154,7 @@ impl Looking<'_> {
         let found = Found {
             baseline: None,
             candidate: None,
-            effect: is_known.then(|| psi(counts)),
+            effect: psi(counts).filter(|_| is_known),
             threshold: floor,
             p_value: is_known.then(|| homogeneity_p_value(counts, None)),
             n,

@@ -301,12 +301,11 @@ fn lots(routed: &Routed, ask: &Ask, rows: &mut [RowRequest], begun: Instant) -> 
         let id: &String = row.id.get_or_insert_with(new_id);
         let key = ask.key.as_ref().or(row.key.as_ref()).unwrap_or(id);
         let chosen = routed.choose(key, ask.arm)?;
-        match lots.iter_mut().find(|lot| lot.chosen.is_alike(&chosen)) {
-            Some(lot) => lot.rows.push(number),
-            None => {
-                let begun = lots.is_empty().then_some(begun);
-                lots.push(Lot { chosen, rows: vec![number], begun });
-            }
+        if let Some(lot) = lots.iter_mut().find(|lot| lot.chosen.is_alike(&chosen)) {
+            lot.rows.push(number);
+        } else {
+            let begun = lots.is_empty().then_some(begun);
+            lots.push(Lot { chosen, rows: vec![number], begun });
         }
     }
     Ok(lots)

@@ -10,6 +10,7 @@ use crate::registry::state::Registry;
 use crate::rollout::Transition;
 
 /// Who starts it, when and why; the rollout has the id of the command.
+#[derive(Clone, Copy)]
 pub(super) struct By<'a> {
     pub(super) id: &'a str,
     pub(super) at: Timestamp,

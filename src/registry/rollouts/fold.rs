@@ -15,7 +15,7 @@ pub struct Rollouts {
 }
 
 impl Rollouts {
-    pub fn iter(&self) -> impl Iterator<Item = &Rollout> {
+    pub fn all(&self) -> impl Iterator<Item = &Rollout> {
         self.by_id.values()
     }
 

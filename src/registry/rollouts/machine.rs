@@ -147,7 +147,7 @@ impl RolloutMachine {
         let is_open = |rollout: &&Rollout| {
             rollout.is_under_way() && self.asked.get(&rollout.id).is_none_or(|asked| *asked < rollout.revision)
         };
-        let open: Vec<Rollout> = self.rollouts.iter().filter(is_open).cloned().collect();
+        let open: Vec<Rollout> = self.rollouts.all().filter(is_open).cloned().collect();
         for rollout in open {
             let Some(question) = Question::of(&rollout) else { continue };
             let analysis = analyse(&question, &self.windows.of_model(&rollout.model));

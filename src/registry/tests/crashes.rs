@@ -194,7 +194,7 @@ async fn the_state_is_the_fold_of_the_log_and_models_stand_beside_it() {
     let [taken_back, taken_over] = [19, 28].map(|number| restored.rollout(&format!("{number:032x}")).unwrap());
     assert_eq!((taken_back.state, taken_back.step), (RolloutState::RolledBack, 1));
     assert_eq!((taken_over.state, restored.answering("n")), (RolloutState::Promoted, Some(4)));
-    assert_eq!(restored.rollouts().iter().count(), 2);
+    assert_eq!(restored.rollouts().all().count(), 2);
     for gone in ["model/m", "version/m/1", "version/m/2", "model/gone", "version/gone/1"] {
         assert_eq!(value(gone), None, "{gone}");
     }

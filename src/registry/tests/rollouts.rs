@@ -167,7 +167,7 @@ fn what_a_rollout_rests_on_cannot_be_taken_away_meanwhile() {
     let renamed = bench.registry.rollouts().newest("n").unwrap();
     assert_eq!((renamed.model.as_str(), renamed.state), ("n", RolloutState::Aborted));
     bench.done(Change::DeleteModel { name: "n".into() });
-    assert_eq!(bench.registry.rollouts().iter().count(), 0);
+    assert_eq!(bench.registry.rollouts().all().count(), 0);
 }
 
 #[test]
@@ -177,6 +177,6 @@ fn of_each_model_the_newest_twenty_rollouts_are_kept() {
         bench.done(start(2));
         bench.done(Change::AbortRollout { name: "m".into() });
     }
-    assert_eq!(bench.registry.rollouts().iter().count(), 20);
+    assert_eq!(bench.registry.rollouts().all().count(), 20);
     assert_eq!(newest(&bench).number, 54);
 }
