@@ -50,7 +50,7 @@ fn registered(service: &Service, args: &[&str]) -> String {
 
 fn rollout(service: &Service, args: &[&str]) -> Output {
     let url = service.http().base();
-    run_plimsoll(&[&["rollout"], args, &["--url", url, "--format", "json"]].concat())
+    run_plimsoll(&[&["rollout"][..], args, &["--url", url, "--format", "json"]].concat())
 }
 
 /// The command must succeed.
