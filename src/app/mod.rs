@@ -7,6 +7,7 @@
 mod build;
 mod deployments;
 mod reference;
+mod rollouts;
 mod serving;
 mod settle;
 mod threads;
@@ -42,6 +43,7 @@ pub enum Part {
     Evaluate,
     Notify,
     Registry,
+    Rollouts,
     Serve,
     Webhooks,
     Lineage,
@@ -120,12 +122,13 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ingest,
         Self::Join,
         Self::Evaluate,
         Self::Notify,
         Self::Registry,
+        Self::Rollouts,
         Self::Webhooks,
         Self::Lineage,
         Self::Serve,
@@ -140,6 +143,7 @@ impl Part {
             Self::Evaluate => "evaluate",
             Self::Notify => "notify",
             Self::Registry => "registry",
+            Self::Rollouts => "rollouts",
             Self::Serve => "serve",
             Self::Webhooks => "webhooks",
             Self::Lineage => "lineage",
