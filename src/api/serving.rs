@@ -28,6 +28,17 @@ pub enum ServingPart {
     Off(String),
 }
 
+impl ServingPart {
+    /// The longest that a request which is answered may take.
+    pub(super) fn longest(&self) -> Duration {
+        match self {
+            // Its answer is written after that.
+            Self::On(serving) => serving.settings.deadline.as_std() + Duration::from_secs(2),
+            Self::Off(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// A refusal in the protocol's shape.
 #[derive(Debug)]
 pub(super) struct V2Error {

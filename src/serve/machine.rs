@@ -12,6 +12,7 @@ use super::answer_log::{Answered, Features, events};
 use super::catalogue::Catalogue;
 use super::metrics::ServingMetrics;
 use super::protocol::{InferAnswer, InferRequest};
+use super::refusals::Refusals;
 use super::rows::{self, RowAnswer};
 use super::served::{AnswerError, Served};
 use super::serving::{ids, millis};
@@ -28,6 +29,7 @@ pub(super) struct ServeMachine {
     catalogue: Arc<Catalogue>,
     settings: ServingSettings,
     metrics: ServingMetrics,
+    refusals: Refusals,
     outgoing: Vec<Outgoing>,
 }
 
@@ -62,6 +64,7 @@ impl ServeMachine {
             catalogue,
             settings,
             metrics,
+            refusals: Refusals::default(),
             outgoing: Vec::new(),
         }
     }
@@ -72,6 +75,7 @@ impl ServeMachine {
         let fallback = format!("{}-{}", self.source, record.offset);
         let refuse = |machine: &Self, id: Option<String>, model: Option<String>, error: String| {
             machine.metrics.count_request("", WAY, "refused", 1);
+            machine.refusals.tell(now, WAY, model.as_deref().unwrap_or_default(), "refused", &error);
             let answer =
                 RowAnswer::failed(id.unwrap_or_else(|| fallback.clone()), model.unwrap_or_default(), None, error);
             machine.response(key.clone(), &answer.id, serde_json::to_vec(&answer).unwrap_or_default())

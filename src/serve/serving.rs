@@ -13,6 +13,7 @@ use super::answer_log::{AnswerLog, Answered, Features};
 use super::catalogue::{Catalogue, NotServed};
 use super::metrics::ServingMetrics;
 use super::protocol::{Encoded, InferAnswer, InferRequest, ProtocolError, split};
+use super::refusals::Refusals;
 use super::rows::{self, RowAnswer, RowRequest, Shape};
 use super::served::{AnswerError, Served};
 use super::settings::ServingSettings;
@@ -25,6 +26,7 @@ pub struct Serving {
     pub settings: ServingSettings,
     pub(super) metrics: ServingMetrics,
     admission: Admission,
+    refusals: Refusals,
     log: AnswerLog,
     clock: Arc<dyn Clock>,
     settled: watch::Receiver<bool>,
@@ -73,7 +75,8 @@ impl Serving {
     ) -> Self {
         let admission = Admission::new(settings.concurrency, settings.queue, metrics.clone());
         let is_leaving = AtomicBool::new(false);
-        Self { catalogue, settings, metrics, admission, log, clock, settled, is_leaving }
+        let refusals = Refusals::default();
+        Self { catalogue, settings, metrics, admission, refusals, log, clock, settled, is_leaving }
     }
 
     /// From now on it is not ready, so that balancers send requests elsewhere; it goes on answering.
@@ -94,9 +97,11 @@ impl Serving {
 
     /// Answers a request in the protocol or of plain rows.
     pub async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Encoded, Refusal> {
+        let model = ask.model.clone();
         let answered = self.answer_in_time(ask).await;
         if let Err(refusal) = &answered {
             self.metrics.count_request("", WAY, refusal.name(), 1);
+            self.refusals.tell(self.clock.now(), WAY, &model, refusal.name(), refusal.message());
         }
         answered
     }

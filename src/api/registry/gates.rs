@@ -184,7 +184,7 @@ async fn refuse(state: &ApiState, author: Author, model: &str, version: u32, pro
     }
 }
 
-pub(super) async fn submit(
+pub(in crate::api) async fn submit(
     state: &ApiState,
     author: Author,
     expected_revision: Option<u64>,

@@ -24,7 +24,7 @@ use crate::registry::{Command, Decision, Entity, MAX_COMMAND, Outcome, Registry,
 
 pub(super) use card::answer as card;
 pub use follow::follow_registry;
-pub(super) use gates::{approve, evaluate, run_gates, show_gates};
+pub(super) use gates::{approve, evaluate, run_gates, show_gates, submit};
 pub use incoming::SeenDeliveries;
 pub(super) use incoming::mlflow_webhook;
 pub(super) use lineage::lineage;

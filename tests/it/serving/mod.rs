@@ -2,6 +2,9 @@
 
 mod bad;
 mod batch;
+mod by_hand;
+mod hostile;
+mod limits;
 mod swap;
 
 use std::path::Path;
