@@ -5,9 +5,9 @@ use std::fmt;
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 
+use super::OnnxError;
 use super::runtime::Runtime;
 use super::session::{failed, session};
-use super::OnnxError;
 
 /// A model whose only input is a matrix in single precision.
 pub struct Bare {

@@ -29,7 +29,6 @@ pub struct Model {
     returned: Condvar,
 }
 
-
 impl Model {
     /// Loads the bytes of a file. Blocks.
     pub fn load(runtime: &Runtime, bytes: &[u8], limits: Limits) -> Result<Self, OnnxError> {

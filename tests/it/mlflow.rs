@@ -138,9 +138,8 @@ fn audit_of(service: &Service, action: &str, count: usize) -> Vec<String> {
 #[test]
 fn what_the_registry_refuses_has_a_clear_error_and_an_audit_line_and_changes_nothing() {
     let (_folder, mut service) = start(&[]);
-    let post = |path: &str, body: Value| {
-        service.http().post(&format!("/api/2.0/mlflow/{path}"), JSON, body.to_string())
-    };
+    let post =
+        |path: &str, body: Value| service.http().post(&format!("/api/2.0/mlflow/{path}"), JSON, body.to_string());
     assert_eq!(post("registered-models/create", json!({"name": "m"})).status, 200);
     assert_eq!(post("model-versions/create", json!({"name": "m", "source": "s3://bucket/m"})).status, 200);
     let before = service.sql("SELECT * FROM versions");

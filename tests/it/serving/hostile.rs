@@ -55,7 +55,8 @@ fn one_that_swells_when_it_runs(service: &Service, folder: &std::path::Path) {
     eventually_true(WITHIN, &path, || service.http().get(&path).status == 200);
     eventually_true(WITHIN, "it takes over", || ask(service).status != 200);
     refused(&ask(service), 500, "the model failed");
-    let first = service.http().post("/v2/models/m/versions/1/infer", JSON, json!({"features": {"turns": 2}}).to_string());
+    let first =
+        service.http().post("/v2/models/m/versions/1/infer", JSON, json!({"features": {"turns": 2}}).to_string());
     // It was let go with its alias, and that is told.
     refused(&first, 404, "version '1' of model 'm' is not served");
     by_hand::call(service, "registered-models/alias", &json!({"name": "m", "alias": "champion", "version": "1"}));
