@@ -170,18 +170,21 @@ impl ServeMachine {
             let latency_ms = millis(begun);
             let model = served.identity.model.as_str();
             self.metrics.observe(model, WAY, begun.elapsed());
-            let (mut ids, mut kept, mut logged) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut ids, mut kept, mut logged, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
+            let count = batch.len();
             for (row, answer) in batch.into_iter().zip(found) {
                 let told = served.row_answer(row.id.clone(), &answer, latency_ms);
                 let body = serde_json::to_vec(&told).unwrap_or_default();
                 answers.insert(row.record, self.response(row.key, &row.id, body));
-                self.metrics.count_request(model, WAY, if answer.is_ok() { "ok" } else { "refused" }, 1);
+                refused += usize::from(answer.is_err());
                 if !matches!(answer, Err(AnswerError::Input(_))) {
                     ids.push(row.id);
                     kept.push(row.features);
                     logged.push(answer.map_err(|error| error.to_string()));
                 }
             }
+            self.metrics.count_request(model, WAY, "ok", count - refused);
+            self.metrics.count_request(model, WAY, "refused", refused);
             self.log(served, ids, Features::Rows(kept), logged, begun, now);
         }
     }
