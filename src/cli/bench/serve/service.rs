@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::cli::bench::usage::cpu_seconds_of;
+
 /// Ended when it is dropped.
 pub(super) struct Process {
     child: Child,
@@ -16,8 +18,6 @@ pub(super) struct Process {
     client: reqwest::Client,
 }
 
-/// Clock ticks of proc(5), per second.
-const TICKS: f64 = 100.0;
 const START: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(100);
 const MODEL: &str = "forest";
@@ -57,11 +57,7 @@ impl Process {
 
     /// Processor time that the process has used so far.
     pub(super) fn cpu_seconds(&self) -> Option<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        let (_, fields) = stat.rsplit_once(')')?;
-        let mut fields = fields.split_whitespace().skip(11);
-        let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        Some((user + system) / TICKS)
+        cpu_seconds_of(self.child.id())
     }
 
     /// Answers that were not logged as predictions, as the service counts them.
