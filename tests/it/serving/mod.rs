@@ -2,6 +2,7 @@
 
 mod bad;
 mod batch;
+mod bench;
 mod by_hand;
 mod hostile;
 mod limits;
