@@ -8,8 +8,10 @@ truncated.onnx  ends in the middle
 huge.onnx       has a weight that says it is larger than any memory
 swollen.onnx    asks for more memory than there is when it runs
 cubic.onnx      takes no rows of features
+Prints one JSON line at the end.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -93,3 +95,4 @@ files = {"slow": slow(), "deaf": deaf(), "huge": huge(), "swollen": swollen(), "
 files["truncated"] = files["slow"][: len(files["slow"]) // 2]
 for name, content in files.items():
     Path(sys.argv[1], f"{name}.onnx").write_bytes(content)
+print(json.dumps({"written": list(files)}))

@@ -110,7 +110,7 @@ fn configuration(
 ) -> anyhow::Result<String> {
     let prefix = format!("plimsoll-bench-{:x}", std::process::id());
     let mut text = String::new();
-    writeln!(text, "data = {:?}", folder.join("data"))?;
+    writeln!(text, "data = {:?}", folder.join("data").display().to_string())?;
     match brokers {
         Some(brokers) => writeln!(text, "[kafka]\nbrokers = {brokers:?}")?,
         None => writeln!(text, "[kafka]\nbrokers = \"embedded\"\nlisten = \"{}\"", free_address()?)?,
@@ -119,7 +119,7 @@ fn configuration(
     writeln!(text, "outcomes = [\"{prefix}.outcomes\"]")?;
     writeln!(text, "[http]\nlisten = \"{address}\"")?;
     if let Some(library) = library {
-        writeln!(text, "[serving]\nonnxruntime = {library:?}")?;
+        writeln!(text, "[serving]\nonnxruntime = {:?}", library.display().to_string())?;
     }
     // Every service watches something.
     writeln!(text, "[[model]]\nname = \"{MODEL}\"\ntask = \"binary\"\nreference = {{ first = 1000 }}")?;
