@@ -32,6 +32,10 @@ impl Process {
         let log = std::fs::File::create(folder.join("service.log"))?;
         let mut command = Command::new(std::env::current_exe().context("the program does not know where it is")?);
         command.arg("--config").arg(&config).args(["up", "--roles", "registry,serve,api"]);
+        // What configures this machine's own service is not meant.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PLIMSOLL_")) {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().context("the service cannot be started")?;
         let mut process = Self { child, address, client: reqwest::Client::builder().no_proxy().build()? };
