@@ -28,17 +28,6 @@ pub enum ServingPart {
     Off(String),
 }
 
-impl ServingPart {
-    /// The longest that a request which is answered may take.
-    pub(super) fn longest(&self) -> Duration {
-        match self {
-            // Its answer is written after that.
-            Self::On(serving) => serving.settings.deadline.as_std() + Duration::from_secs(2),
-            Self::Off(_) => Duration::ZERO,
-        }
-    }
-}
-
 /// A refusal in the protocol's shape.
 #[derive(Debug)]
 pub(super) struct V2Error {
@@ -229,6 +218,17 @@ fn configured(state: &ApiState, model: &str, version: Option<&str>) -> Result<Js
     let served = state.served(model, version)?;
     let max_rows = state.serving()?.settings.max_rows;
     Ok(Json(protocol::config(model, max_rows, served.model().inputs(), served.model().outputs())))
+}
+
+impl ServingPart {
+    /// The longest that a request which is answered may take.
+    pub(super) fn longest(&self) -> Duration {
+        match self {
+            // Its answer is written after that.
+            Self::On(serving) => serving.settings.deadline.as_std() + Duration::from_secs(2),
+            Self::Off(_) => Duration::ZERO,
+        }
+    }
 }
 
 impl ApiState {

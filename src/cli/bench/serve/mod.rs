@@ -32,7 +32,7 @@ use service::Process;
 /// Ends with an error when a budget is not kept.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServeArgs {
-    /// Folder with forest.onnx, linear.onnx and rows.parquet, as benches/serving_models.py writes them
+    /// Folder with forest.onnx, linear.onnx and rows.parquet, as make bench-serve fills it
     #[arg(long, value_name = "FOLDER")]
     models: PathBuf,
     /// The shared library of ONNX Runtime [default: as the environment says, then where the system finds it]
