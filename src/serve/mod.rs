@@ -16,7 +16,6 @@ mod layout;
 mod loader;
 mod machine;
 mod metrics;
-mod pace;
 mod prediction;
 pub mod protocol;
 mod refusals;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
 use super::admission::{Admission, NotAdmitted, Slot};
@@ -113,10 +112,6 @@ impl Serving {
         let served = self.catalogue.find(&ask.model, ask.version.as_deref())?;
         let slot = self.admission.enter(within).await?;
         let deadline = begun + within;
-        if served.pace.is_quick(ask.body.len()) && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-            // Other requests of this thread go to another one meanwhile, should it take long after all.
-            return tokio::task::block_in_place(|| self.run(&served, &ask, deadline, &slot));
-        }
         let serving = Arc::clone(self);
         let run = tokio::task::spawn_blocking(move || serving.run(&served, &ask, deadline, &slot));
         // The run is stopped at its deadline, too; this is for one that does not hear it.
@@ -141,9 +136,7 @@ impl Serving {
             Err(json) => self.infer(served, InferRequest::read(json, raw)?, deadline, begun),
         };
         let model = served.identity.model.as_str();
-        let taken = begun.elapsed();
-        served.pace.note(ask.body.len(), taken);
-        self.metrics.observe(model, WAY, taken);
+        self.metrics.observe(model, WAY, begun.elapsed());
         if answered.is_ok() {
             self.metrics.count_request(model, WAY, "ok", 1);
         }
