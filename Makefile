@@ -81,6 +81,16 @@ bench-registry: ## Durable commands per second of the registry, and how long lis
 	@tests/setup.sh build
 	$(RUN_ONE) mlflow::commands_per_second_and_the_time_to_list_ten_thousand_versions
 
+.PHONY: bench-serve
+bench-serve: ## What serving adds to a call of ONNX Runtime, requests of the stream and rows of files per second (release build)
+	@tests/setup.sh build
+	@CI=true tests/setup.sh serve
+	cargo build --locked --release
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	"$(CACHE)/serve-venv/bin/python" benches/serving_models.py "$$folder"; \
+	"$(CARGO_TARGET_DIR)/release/plimsoll" bench serve --models "$$folder" \
+		--onnxruntime "$$(ls "$(CACHE)"/serve-venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so*)" $(ARGS)
+
 .PHONY: bench-statistics
 bench-statistics: ## Speed of profiles, statistics and detectors beside their budgets and beside NumPy
 	@tests/setup.sh build

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{ApiState, HttpSettings, router};
 
-/// How long requests that are under way may take after the end was asked for.
+/// How long requests that are under way may take after the end was asked for; those of models have their own deadline.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +37,11 @@ pub async fn serve_on(listener: TcpListener, state: ApiState, shutdown: Cancella
     let configured = state.parts.settings.listen;
     let listen = listener.local_addr().unwrap_or(configured);
     info!(%listen, "http is listening");
+    let grace = GRACE.max(state.parts.serving.longest());
     let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let overdue = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(grace).await;
     };
     tokio::select! {
         outcome = server => outcome.map_err(|error| ApiError::Serve { listen, reason: error.to_string() }),

@@ -249,6 +249,17 @@ fn configured(state: &ApiState, model: &str, version: Option<&str>) -> Result<Js
     Ok(Json(protocol::config(model, max_rows, served.model().inputs(), served.model().outputs())))
 }
 
+impl ServingPart {
+    /// The longest that a request which is answered may take.
+    pub(super) fn longest(&self) -> Duration {
+        match self {
+            // Its answer is written after that.
+            Self::On(serving) => serving.settings.deadline.as_std() + Duration::from_secs(2),
+            Self::Off(_) => Duration::ZERO,
+        }
+    }
+}
+
 impl ApiState {
     fn serving(&self) -> Result<&Arc<Serving>, V2Error> {
         match &self.parts.serving {

@@ -6,6 +6,7 @@
 
 mod build;
 mod deployments;
+mod load_audit;
 mod reference;
 mod rollouts;
 mod serving;

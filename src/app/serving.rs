@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::deployments::deployments;
+use super::load_audit;
 use super::{AppError, Part};
 use crate::api::{RegistryHandle, ServingPart};
 use crate::artifacts::Artifacts;
@@ -18,8 +20,8 @@ use crate::model::Model;
 use crate::onnx::{LIBRARY_VARIABLE, Library, OnnxError, Runtime};
 use crate::runner::Publisher;
 use crate::serve::{
-    AnswerPublisher, Catalogue, Deployment, Loader, ServeRole, Serving, ServingMetrics, ShadowWorker, answer_log,
-    shadow_queue,
+    AnswerPublisher, Catalogue, Deployment, FailedLoad, Loader, ServeRole, Serving, ServingMetrics, ShadowWorker,
+    answer_log, shadow_queue,
 };
 use crate::settings::Settings;
 use crate::telemetry::{Health, Telemetry};
@@ -32,8 +34,10 @@ pub(super) struct Prepared {
     pub(super) serving: Arc<Serving>,
     pub(super) role: ServeRole,
     loader: Loader,
+    failures: UnboundedReceiver<FailedLoad>,
     publisher: AnswerPublisher,
     shadow: ShadowWorker,
+    clock: Arc<dyn Clock>,
 }
 
 /// What runs, as long as answers are logged.
@@ -86,8 +90,12 @@ pub(super) fn prepare(
         settled: is_settled,
     };
     let artifacts = Artifacts::open(&settings.artifacts)?;
-    let loader = Loader { catalogue, artifacts, runtime, settings: settings.serving.clone(), metrics, settled };
-    Ok((ServingPart::On(Arc::clone(&serving)), Some(Prepared { serving, role, loader, publisher, shadow })))
+    let (tell, failures) = unbounded_channel();
+    let loader =
+        Loader { catalogue, artifacts, runtime, settings: settings.serving.clone(), metrics, settled, failures: tell };
+    let clock = Arc::clone(clock);
+    let prepared = Prepared { serving: Arc::clone(&serving), role, loader, failures, publisher, shadow, clock };
+    Ok((ServingPart::On(serving), Some(prepared)))
 }
 
 /// A library that somebody has named and that is not there is a fault; that there is none is a choice.
@@ -117,6 +125,8 @@ impl Prepared {
         tokio::spawn(self.shadow.run(stop.clone()));
         let stop_log = CancellationToken::new();
         let publisher = Arc::clone(producer) as Arc<dyn Publisher>;
+        let topics = self.role.topics.clone();
+        tokio::spawn(load_audit::tell(self.failures, Arc::clone(&publisher), topics, self.clock, stop.clone()));
         let log = tokio::spawn(self.publisher.run(publisher, stop_log.clone()));
         (self.role, RunningServing { serving: self.serving, stop_log, log })
     }

@@ -4,11 +4,13 @@
 //! Only tensors leave this port: a sequence of maps, as scikit-learn's exporter makes of probabilities, becomes a tensor
 //! with one column per class.
 
+mod bare;
 mod graph;
 mod runtime;
 mod session;
 mod tensor;
 
+pub use bare::Bare;
 pub use graph::{Classes, Graph, GraphError};
 pub use runtime::{LIBRARY_VARIABLE, Library, Runtime};
 pub use session::{Limits, Model};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, Session, SessionInputValue};
-use ort::value::{DynMapValueType, DynValue, TensorElementType, ValueType};
+use ort::value::{DynMapValueType, DynValue, TensorElementType, TensorRef, ValueType};
 
 use super::runtime::Runtime;
 use super::{Classes, Data, DataType, Graph, OnnxError, Tensor, TensorSpec};
@@ -28,8 +28,6 @@ pub struct Model {
     sessions: Mutex<Vec<Session>>,
     returned: Condvar,
 }
-
-type OrtInput = SessionInputValue<'static>;
 
 impl Model {
     /// Loads the bytes of a file. Blocks.
@@ -80,7 +78,7 @@ impl Model {
     pub fn run(&self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, OnnxError> {
         let mut values = Vec::with_capacity(inputs.len());
         for tensor in inputs {
-            values.push((tensor.name.clone(), value(tensor)?));
+            values.push((tensor.name.as_str(), value(tensor)?));
         }
         let mut session = self.take(deadline)?;
         let ran = self.run_on(&mut session, values, deadline);
@@ -92,7 +90,7 @@ impl Model {
     fn run_on(
         &self,
         session: &mut Session,
-        inputs: Vec<(String, OrtInput)>,
+        inputs: Vec<(&str, SessionInputValue<'_>)>,
         deadline: Instant,
     ) -> Result<Vec<Tensor>, OnnxError> {
         let options = Arc::new(RunOptions::new().map_err(|error| failed(&error))?);
@@ -175,7 +173,7 @@ mod watch {
     }
 }
 
-fn session(runtime: &Runtime, bytes: &[u8], threads: usize) -> Result<Session, OnnxError> {
+pub(super) fn session(runtime: &Runtime, bytes: &[u8], threads: usize) -> Result<Session, OnnxError> {
     let refused = |reason: String| OnnxError::Load(reason);
     let mut builder = Session::builder(&runtime.environment)
         .map_err(|error| refused(error.to_string()))?
@@ -227,20 +225,21 @@ const fn datatype(kind: TensorElementType) -> Option<DataType> {
     }
 }
 
-fn value(tensor: &Tensor) -> Result<OrtInput, OnnxError> {
+/// Numbers are lent to the runtime, texts are copied.
+fn value(tensor: &Tensor) -> Result<SessionInputValue<'_>, OnnxError> {
     let shape = tensor.shape.clone();
     let value = match &tensor.data {
-        Data::Bool(data) => ort::value::Tensor::from_array((shape, data.clone())).map(ort::value::Value::into_dyn),
-        Data::Int32(data) => ort::value::Tensor::from_array((shape, data.clone())).map(ort::value::Value::into_dyn),
-        Data::Int64(data) => ort::value::Tensor::from_array((shape, data.clone())).map(ort::value::Value::into_dyn),
-        Data::Fp32(data) => ort::value::Tensor::from_array((shape, data.clone())).map(ort::value::Value::into_dyn),
-        Data::Fp64(data) => ort::value::Tensor::from_array((shape, data.clone())).map(ort::value::Value::into_dyn),
+        Data::Bool(data) => TensorRef::from_array_view((shape, data.as_slice())).map(Into::into),
+        Data::Int32(data) => TensorRef::from_array_view((shape, data.as_slice())).map(Into::into),
+        Data::Int64(data) => TensorRef::from_array_view((shape, data.as_slice())).map(Into::into),
+        Data::Fp32(data) => TensorRef::from_array_view((shape, data.as_slice())).map(Into::into),
+        Data::Fp64(data) => TensorRef::from_array_view((shape, data.as_slice())).map(Into::into),
         Data::Bytes(data) => {
             let text: &[String] = data;
-            ort::value::Tensor::from_string_array((shape, text)).map(ort::value::Value::into_dyn)
+            ort::value::Tensor::from_string_array((shape, text)).map(Into::into)
         }
     };
-    Ok(value.map_err(|error| failed(&error))?.into())
+    value.map_err(|error| failed(&error))
 }
 
 fn tensor(name: &str, value: &DynValue, classes: Option<&Classes>) -> Result<Tensor, OnnxError> {
@@ -287,7 +286,7 @@ fn probabilities(name: &str, value: &DynValue, classes: Option<&Classes>) -> Res
 }
 
 /// The runtime's words, of which the first line says what and where.
-fn failed(error: &ort::Error) -> OnnxError {
+pub(super) fn failed(error: &ort::Error) -> OnnxError {
     let text = error.to_string();
     OnnxError::Run(text.lines().next().unwrap_or_default().to_owned())
 }

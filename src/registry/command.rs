@@ -160,6 +160,23 @@ pub enum Change {
         version: u32,
         problem: String,
     },
+    /// A version could not be served. Always rejected, as all that begin with `Fail`.
+    FailLoad {
+        name: String,
+        version: u32,
+        problem: String,
+    },
+    /// A stage was asked for that there is not.
+    FailTransition {
+        name: String,
+        version: u32,
+        problem: String,
+    },
+    /// A file was refused, or broke off.
+    FailUpload {
+        path: String,
+        problem: String,
+    },
     /// A person's word on a version that passed.
     ApproveGates {
         name: String,

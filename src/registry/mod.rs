@@ -8,10 +8,12 @@
 mod audit;
 mod command;
 mod decide;
+mod deliveries;
 mod entity;
 mod event;
 pub mod gates;
 mod lineage;
+mod log;
 mod machine;
 pub mod openlineage;
 mod recent;

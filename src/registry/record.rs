@@ -86,6 +86,8 @@ impl Change {
             | Self::RecordEvaluation { name, version, .. }
             | Self::RecordGates { name, version, .. }
             | Self::FailGates { name, version, .. }
+            | Self::FailLoad { name, version, .. }
+            | Self::FailTransition { name, version, .. }
             | Self::ApproveGates { name, version, .. }
             | Self::TransitionStage { name, version, .. }
             | Self::StartRollout { name, version, .. }

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -131,50 +132,62 @@ impl AnswerPublisher {
     }
 }
 
+/// A prediction event, written straight from what it is about.
+#[derive(Serialize)]
+struct Event<'a> {
+    id: &'a str,
+    model: &'a str,
+    version: &'a str,
+    variant: Option<&'a str>,
+    time: i64,
+    features: &'a Map<String, Value>,
+    prediction: Option<&'a Prediction>,
+    latency_ms: f64,
+    error: Option<&'a str>,
+    tags: Tags<'a>,
+}
+
+#[derive(Serialize)]
+struct Tags<'a> {
+    rollout: Option<&'a str>,
+}
+
 /// One event per row.
 #[must_use]
 pub fn events(topic: &str, answered: &Answered) -> Vec<Outgoing> {
     let identity = &answered.served.identity;
-    let rows = answered.ids.iter().zip(&answered.answers).enumerate();
-    rows.map(|(row, (id, answer))| {
+    let version = identity.version.to_string();
+    let none = Map::new();
+    let mut outgoing = Vec::with_capacity(answered.ids.len());
+    for (row, (id, answer)) in answered.ids.iter().zip(&answered.answers).enumerate() {
+        let of_tensors;
         let features = match &answered.features {
-            Features::Rows(rows) => rows.get(row).cloned().unwrap_or_default(),
-            Features::Tensors(tensors) => answered.served.layout().row(tensors, row),
+            Features::Rows(rows) => rows.get(row).unwrap_or(&none),
+            Features::Tensors(tensors) => {
+                of_tensors = answered.served.layout().row(tensors, row);
+                &of_tensors
+            }
         };
-        let event = event(identity.model.as_str(), identity.version, id, &features, answer, answered);
-        Outgoing {
+        let event = Event {
+            id,
+            model: &identity.model,
+            version: &version,
+            variant: answered.variant.as_deref(),
+            time: answered.at.millis(),
+            features,
+            prediction: answer.as_ref().ok(),
+            latency_ms: answered.latency_ms,
+            error: answer.as_ref().err().map(String::as_str),
+            tags: Tags { rollout: answered.rollout.as_deref() },
+        };
+        outgoing.push(Outgoing {
             topic: topic.to_owned(),
             key: Some(id.clone().into_bytes()),
-            payload: Some(event.to_string().into_bytes()),
+            // Names and finite numbers can always be written.
+            payload: Some(serde_json::to_vec(&event).unwrap_or_default()),
             timestamp: Some(answered.at.millis()),
             ..Outgoing::default()
-        }
-    })
-    .collect()
-}
-
-fn event(
-    model: &str,
-    version: u32,
-    id: &str,
-    features: &Map<String, Value>,
-    answer: &Result<Prediction, String>,
-    answered: &Answered,
-) -> Value {
-    let (prediction, error) = match answer {
-        Ok(prediction) => (serde_json::to_value(prediction).unwrap_or_default(), None),
-        Err(error) => (Value::Null, Some(error)),
-    };
-    json!({
-        "id": id,
-        "model": model,
-        "version": version.to_string(),
-        "variant": answered.variant,
-        "time": answered.at.millis(),
-        "features": features,
-        "prediction": prediction,
-        "latency_ms": answered.latency_ms,
-        "error": error,
-        "tags": { "rollout": answered.rollout },
-    })
+        });
+    }
+    outgoing
 }

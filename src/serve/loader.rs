@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,15 @@ pub struct Loader {
     pub metrics: ServingMetrics,
     /// Becomes true when everything has been tried that was wanted at the start.
     pub settled: watch::Sender<bool>,
+    /// Who is told of versions that cannot be served.
+    pub failures: UnboundedSender<FailedLoad>,
+}
+
+/// A version that cannot be served. One that is tried again is told of once, as long as the reason stays the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedLoad {
+    pub identity: Identity,
+    pub reason: String,
 }
 
 #[derive(Debug)]
@@ -103,6 +113,10 @@ impl Loader {
                     let (deployment, is_temporary) = (deployment.clone(), error.is_temporary());
                     try_again |= is_temporary;
                     let reason = format!("version {version} cannot be served: {error}");
+                    if held.failed.get(identity).is_none_or(|known| known.reason != reason) {
+                        // Nobody listens any more at the end.
+                        drop(self.failures.send(FailedLoad { identity: identity.clone(), reason: reason.clone() }));
+                    }
                     held.failed.insert(identity.clone(), Failure { deployment, reason, is_temporary });
                 }
             }

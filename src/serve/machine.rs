@@ -12,6 +12,7 @@ use super::answer_log::{Answered, Features, events};
 use super::catalogue::Catalogue;
 use super::metrics::ServingMetrics;
 use super::protocol::{InferAnswer, InferRequest};
+use super::refusals::Refusals;
 use super::routing::{Chosen, Routed};
 use super::rows::{self, RowAnswer};
 use super::served::AnswerError;
@@ -31,6 +32,7 @@ pub(super) struct ServeMachine {
     settings: ServingSettings,
     metrics: ServingMetrics,
     shadow: ShadowQueue,
+    refusals: Refusals,
     outgoing: Vec<Outgoing>,
 }
 
@@ -67,6 +69,7 @@ impl ServeMachine {
             settings,
             metrics,
             shadow,
+            refusals: Refusals::default(),
             outgoing: Vec::new(),
         }
     }
@@ -77,6 +80,7 @@ impl ServeMachine {
         let fallback = format!("{}-{}", self.source, record.offset);
         let refuse = |machine: &Self, id: Option<String>, model: Option<String>, error: String| {
             machine.metrics.count_request("", WAY, "refused", 1);
+            machine.refusals.tell(now, WAY, model.as_deref().unwrap_or_default(), "refused", &error);
             let answer =
                 RowAnswer::failed(id.unwrap_or_else(|| fallback.clone()), model.unwrap_or_default(), None, error);
             machine.response(key.clone(), &answer.id, serde_json::to_vec(&answer).unwrap_or_default())
@@ -178,19 +182,22 @@ impl ServeMachine {
             let latency_ms = millis(begun);
             let model = served.identity.model.as_str();
             self.metrics.observe(model, WAY, begun.elapsed());
-            let (mut ids, mut kept, mut logged) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut ids, mut kept, mut logged, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
+            let count = batch.len();
             for (row, answer) in batch.into_iter().zip(found) {
                 let told = served.row_answer(row.id.clone(), &answer, latency_ms);
                 let told = RowAnswer { variant: chosen.variant, ..told };
                 let body = serde_json::to_vec(&told).unwrap_or_default();
                 answers.insert(row.record, self.response(row.key, &row.id, body));
-                self.metrics.count_request(model, WAY, if answer.is_ok() { "ok" } else { "refused" }, 1);
+                refused += usize::from(answer.is_err());
                 if !matches!(answer, Err(AnswerError::Input(_))) {
                     ids.push(row.id);
                     kept.push(row.features);
                     logged.push(answer.map_err(|error| error.to_string()));
                 }
             }
+            self.metrics.count_request(model, WAY, "ok", count - refused);
+            self.metrics.count_request(model, WAY, "refused", refused);
             self.log(chosen, ids, Features::Rows(kept), logged, begun, now);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec};
+use prometheus::{Gauge, GaugeVec, HistogramVec, IntCounterVec};
 
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -10,13 +10,21 @@ use crate::telemetry::{Telemetry, TelemetryError};
 pub struct ServingMetrics {
     requests: IntCounterVec,
     duration: HistogramVec,
-    slots: GaugeVec,
-    saturation: GaugeVec,
+    slots: Slots,
+    saturation: Gauge,
     logged: IntCounterVec,
-    log_waiting: GaugeVec,
+    log_waiting: Gauge,
     models: GaugeVec,
     loads: IntCounterVec,
     shadow: IntCounterVec,
+}
+
+/// Found once, since each request sets them.
+#[derive(Clone, Debug)]
+struct Slots {
+    capacity: Gauge,
+    busy: Gauge,
+    waiting: Gauge,
 }
 
 /// Upper bounds in seconds.
@@ -27,6 +35,11 @@ const NONE: [&str; 0] = [];
 
 impl ServingMetrics {
     pub fn new(telemetry: &Telemetry) -> Result<Self, TelemetryError> {
+        let slots = telemetry.gauge(
+            "plimsoll_serving_slots",
+            "Slots for requests: their number (capacity), those taken (busy), and requests that wait (waiting).",
+            &["state"],
+        )?;
         let metrics = Self {
             requests: telemetry.counter(
                 "plimsoll_serving_requests_total",
@@ -39,26 +52,26 @@ impl ServingMetrics {
                 &["model", "way"],
                 &BUCKETS,
             )?,
-            slots: telemetry.gauge(
-                "plimsoll_serving_slots",
-                "Slots for requests: their number (capacity), those taken (busy), and requests that wait (waiting).",
-                &["state"],
-            )?,
-            saturation: telemetry.gauge(
-                "plimsoll_serving_saturation",
-                "Requests that run or wait, by the number of slots: above 1 some wait.",
-                &NONE,
-            )?,
+            slots: Slots {
+                capacity: slots.with_label_values(&["capacity"]),
+                busy: slots.with_label_values(&["busy"]),
+                waiting: slots.with_label_values(&["waiting"]),
+            },
+            saturation: telemetry
+                .gauge(
+                    "plimsoll_serving_saturation",
+                    "Requests that run or wait, by the number of slots: above 1 some wait.",
+                    &NONE,
+                )?
+                .with_label_values(&NONE),
             logged: telemetry.counter(
                 "plimsoll_serving_logged_total",
                 "Answers logged as prediction events, by what became of them.",
                 &["result"],
             )?,
-            log_waiting: telemetry.gauge(
-                "plimsoll_serving_log_waiting",
-                "Answers that wait to be logged as prediction events.",
-                &NONE,
-            )?,
+            log_waiting: telemetry
+                .gauge("plimsoll_serving_log_waiting", "Answers that wait to be logged as prediction events.", &NONE)?
+                .with_label_values(&NONE),
             models: telemetry.gauge(
                 "plimsoll_serving_models",
                 "Versions that answer: 2 for the primary of its model, 1 for others.",
@@ -96,10 +109,10 @@ impl ServingMetrics {
     }
 
     pub fn set_slots(&self, capacity: usize, busy: usize, waiting: usize) {
-        for (state, count) in [("capacity", capacity), ("busy", busy), ("waiting", waiting)] {
-            self.slots.with_label_values(&[state]).set(count as f64);
-        }
-        self.saturation.with_label_values(&NONE).set((busy + waiting) as f64 / capacity.max(1) as f64);
+        self.slots.capacity.set(capacity as f64);
+        self.slots.busy.set(busy as f64);
+        self.slots.waiting.set(waiting as f64);
+        self.saturation.set((busy + waiting) as f64 / capacity.max(1) as f64);
     }
 
     pub fn count_logged(&self, result: &str, count: usize) {
@@ -107,7 +120,7 @@ impl ServingMetrics {
     }
 
     pub fn set_log_waiting(&self, count: usize) {
-        self.log_waiting.with_label_values(&NONE).set(count as f64);
+        self.log_waiting.set(count as f64);
     }
 
     /// `result` is `agreed`, `disagreed`, `failed` or `dropped`.

@@ -13,6 +13,7 @@ use super::answer_log::{AnswerLog, Answered, Features};
 use super::catalogue::{Catalogue, NotServed};
 use super::metrics::ServingMetrics;
 use super::protocol::{Encoded, InferAnswer, InferRequest, ProtocolError, split};
+use super::refusals::Refusals;
 use super::routing::{Chosen, NoArm, Routed};
 use super::rows::{self, RowAnswer, RowRequest, Shape};
 use super::served::{AnswerError, Served};
@@ -28,6 +29,7 @@ pub struct Serving {
     pub settings: ServingSettings,
     pub(super) metrics: ServingMetrics,
     admission: Admission,
+    refusals: Refusals,
     log: AnswerLog,
     shadow: ShadowQueue,
     clock: Arc<dyn Clock>,
@@ -97,7 +99,8 @@ impl Serving {
     ) -> Self {
         let admission = Admission::new(settings.concurrency, settings.queue, metrics.clone());
         let is_leaving = AtomicBool::new(false);
-        Self { settings, catalogue, metrics, admission, log, shadow, clock, settled, is_leaving }
+        let refusals = Refusals::default();
+        Self { settings, catalogue, metrics, admission, refusals, log, shadow, clock, settled, is_leaving }
     }
 
     /// From now on it is not ready, so that balancers send requests elsewhere; it goes on answering.
@@ -118,9 +121,11 @@ impl Serving {
 
     /// Answers a request in the protocol or of plain rows.
     pub async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Reply, Refusal> {
+        let model = ask.model.clone();
         let answered = self.answer_in_time(ask).await;
         if let Err(refusal) = &answered {
             self.metrics.count_request("", WAY, refusal.name(), 1);
+            self.refusals.tell(self.clock.now(), WAY, &model, refusal.name(), refusal.message());
         }
         answered
     }

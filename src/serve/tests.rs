@@ -1,5 +1,7 @@
 //! The machine and the log, as far as they need no runtime.
 
+mod crashes;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::small;
-use crate::support::{RUNTIME, Service, ServiceOptions, eventually_true, python_of, run_plimsoll};
+use crate::support::{RUNTIME, Service, ServiceOptions, eventually, eventually_true, python_of, run_plimsoll};
 
 const JSON: &str = "application/json";
 const FILES: &str = "/api/2.0/mlflow-artifacts/artifacts";
@@ -101,6 +101,8 @@ fn an_upload_that_is_cut_in_the_middle_leaves_nothing_visible() {
             listed == json!({"files": []}) && http.get(&format!("{FILES}/0/r/cut.bin")).status == 404
         });
     }
+    let audit = audit_of(&service, "fail_upload", 2);
+    assert!(audit.iter().all(|detail| detail.contains("'0/r/cut.bin' broke off")), "{audit:?}");
     service.terminate();
 }
 
@@ -118,6 +120,69 @@ fn a_path_that_climbs_is_refused_on_the_wire() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("INVALID_PARAMETER_VALUE"), "{path}: {answer}");
     }
+    let audit = audit_of(&service, "fail_upload", 5);
+    assert!(audit.iter().all(|detail| detail.starts_with("artifact path '")), "{audit:?}");
+    service.terminate();
+}
+
+/// Waits for this many lines of the audit, all of which are rejections, and returns their details.
+fn audit_of(service: &Service, action: &str, count: usize) -> Vec<String> {
+    let sql = format!("SELECT outcome, detail FROM registry_audit WHERE action = '{action}' ORDER BY sequence");
+    let rows = eventually(Duration::from_secs(20), "the audit hears of it", || {
+        Some(service.sql(&sql)).filter(|rows| rows.len() >= count)
+    });
+    assert!(rows.len() == count && rows.iter().all(|row| row["outcome"] == "rejected"), "{rows:?}");
+    rows.iter().map(|row| row["detail"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_the_registry_refuses_has_a_clear_error_and_an_audit_line_and_changes_nothing() {
+    let (_folder, mut service) = start(&[]);
+    let post =
+        |path: &str, body: Value| service.http().post(&format!("/api/2.0/mlflow/{path}"), JSON, body.to_string());
+    assert_eq!(post("registered-models/create", json!({"name": "m"})).status, 200);
+    assert_eq!(post("model-versions/create", json!({"name": "m", "source": "s3://bucket/m"})).status, 200);
+    let before = service.sql("SELECT * FROM versions");
+    let stage = |version: &str, stage: &str| json!({"name": "m", "version": version, "stage": stage});
+    let alias = |version: &str| json!({"name": "m", "alias": "champion", "version": version});
+    let refused = [
+        ("registered-models/create", json!({"name": "m"}), "create_model", 400, "RESOURCE_ALREADY_EXISTS", "exists"),
+        (
+            "model-versions/transition-stage",
+            stage("1", "Live"),
+            "fail_transition",
+            400,
+            "INVALID_PARAMETER_VALUE",
+            "Invalid Model Version stage: Live",
+        ),
+        (
+            "model-versions/transition-stage",
+            stage("7", "Staging"),
+            "transition_stage",
+            404,
+            "RESOURCE_DOES_NOT_EXIST",
+            "version=7",
+        ),
+        ("registered-models/alias", alias("7"), "set_alias", 404, "RESOURCE_DOES_NOT_EXIST", "version=7"),
+        (
+            "model-versions/create",
+            json!({"name": "nobody", "source": "s3://bucket/m"}),
+            "create_version",
+            404,
+            "RESOURCE_DOES_NOT_EXIST",
+            "name=nobody",
+        ),
+    ];
+    for (path, body, action, status, code, words) in refused {
+        let answer = post(path, body);
+        let told = answer.json();
+        assert_eq!((answer.status, &told["error_code"]), (status, &json!(code)), "{path}: {}", answer.body);
+        assert!(told["message"].as_str().unwrap().contains(words), "{path}: {told}");
+        let sql = format!("SELECT detail FROM registry_audit WHERE action = '{action}' AND outcome = 'rejected'");
+        let audit = service.sql(&sql);
+        assert_eq!(audit, [json!({"detail": told["message"]})], "{path}");
+    }
+    assert_eq!(service.sql("SELECT * FROM versions"), before);
     service.terminate();
 }
 

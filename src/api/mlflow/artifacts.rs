@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::error::{Code, MlflowError};
 use super::runs::{missing, run_id};
+use super::upload_audit::UploadAudit;
 use super::wire::FileInfo;
 use crate::api::ApiState;
-use crate::artifacts::{ArtifactError, ArtifactPath, Entry};
+use crate::api::author::Author;
+use crate::artifacts::{ArtifactError, ArtifactPath, Entry, Stored};
 
 type Answer = Result<Json<Value>, MlflowError>;
 
@@ -22,10 +24,22 @@ const SCHEME: &str = "mlflow-artifacts:";
 /// In hexadecimal digits, for people and for `sha256sum`.
 const SHA256: HeaderName = HeaderName::from_static("plimsoll-sha256");
 
-pub(super) async fn upload(State(state): State<ApiState>, Path(path): Path<String>, body: Body) -> Answer {
-    let path = ArtifactPath::parse(&path)?;
-    let stored = state.parts.artifacts.put(&path, body.into_data_stream()).await?;
+pub(super) async fn upload(
+    State(state): State<ApiState>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let audit = UploadAudit::begin(&state, Author::of(&headers), &path);
+    let stored = store(&state, &path, body).await;
+    audit.end(&stored);
+    let stored = stored?;
     Ok(Json(json!({ "size": stored.size, "sha256": stored.sha256 })))
+}
+
+async fn store(state: &ApiState, path: &str, body: Body) -> Result<Stored, ArtifactError> {
+    let path = ArtifactPath::parse(path)?;
+    state.parts.artifacts.put(&path, body.into_data_stream()).await
 }
 
 pub(super) async fn download(State(state): State<ApiState>, Path(path): Path<String>) -> Result<Response, MlflowError> {

@@ -12,6 +12,7 @@ mod page;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod upload_audit;
 mod versions;
 mod webhooks;
 mod wire;

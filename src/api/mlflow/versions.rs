@@ -56,9 +56,13 @@ pub(super) async fn update(State(state): State<ApiState>, call: Call) -> Answer 
 
 pub(super) async fn transition(State(state): State<ApiState>, call: Call) -> Answer {
     let (name, version) = (call.text("name")?, call.version()?);
-    let stage = stage(&call.text("stage")?)?;
     let archive_existing = call.flag("archive_existing_versions")?;
-    submit(&state, &call, Change::TransitionStage { name: name.clone(), version, stage, archive_existing }).await?;
+    let change = match stage(&call.text("stage")?) {
+        Ok(stage) => Change::TransitionStage { name: name.clone(), version, stage, archive_existing },
+        // It is asked for all the same, so that the refusal stands in the audit.
+        Err(error) => Change::FailTransition { name: name.clone(), version, problem: error.message },
+    };
+    submit(&state, &call, change).await?;
     show(&state, &name, version)
 }
 

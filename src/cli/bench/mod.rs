@@ -9,6 +9,7 @@ mod ingest;
 mod join;
 mod memory;
 mod report;
+mod serve;
 mod usage;
 
 use std::io::IsTerminal;
@@ -73,6 +74,7 @@ pub(super) struct BenchArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
     Join(join::JoinArgs),
+    Serve(serve::ServeArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,8 +96,10 @@ struct Bench {
 }
 
 pub(super) async fn run(args: BenchArgs) -> anyhow::Result<()> {
-    if let Some(Other::Join(args)) = args.other {
-        return join::run(args).await;
+    match args.other {
+        Some(Other::Join(args)) => return join::run(args).await,
+        Some(Other::Serve(args)) => return serve::run(args).await,
+        None => {}
     }
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let embedded = match args.brokers.as_str() {

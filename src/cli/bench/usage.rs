@@ -62,6 +62,11 @@ fn cpu_seconds() -> Option<f64> {
     parse(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
+/// The same of another process.
+pub(super) fn cpu_seconds_of(process: u32) -> Option<f64> {
+    parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
 /// The most resident memory that this process has had, in bytes (`VmHWM` of proc(5)'s `status`).
 pub(super) fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

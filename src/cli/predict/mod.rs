@@ -50,6 +50,15 @@ pub(super) struct PredictArgs {
     service: Service,
 }
 
+/// What became of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Totals {
+    pub(super) rows: u64,
+    /// Rows whose output is no number.
+    pub(super) unanswered: u64,
+    pub(super) taken: Duration,
+}
+
 /// Rows of a batch.
 const BATCH: usize = 16_384;
 /// Nobody waits for a single batch.
@@ -72,10 +81,23 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<()> {
         Served::load(&runtime, identity, &package, limits, Instant::now() + BATCH_WITHIN)
     });
     let served = served.await?.context("the model cannot be used")?;
-    tokio::task::spawn_blocking(move || predict(&served, &args.input, &args.output)).await?
+    let which = match &served.identity {
+        Identity { model, version: 0 } => model.clone(),
+        Identity { model, version } => format!("{model} version {version}"),
+    };
+    let (input, output) = (args.input, args.output.clone());
+    let totals = tokio::task::spawn_blocking(move || answer_file(&served, &input, &output)).await??;
+    let Totals { rows, unanswered, taken } = totals;
+    let rate = rows as f64 / taken.as_secs_f64().max(1e-9);
+    super::answer(&format!("{rows} rows answered by {which}, {rate:.0} rows/s: {}\n", args.output.display()))?;
+    if unanswered > 0 {
+        eprintln!("plimsoll: {unanswered} rows have no prediction, since the model's output is no number");
+    }
+    Ok(())
 }
 
-fn predict(served: &Served, input: &Path, output: &Path) -> anyhow::Result<()> {
+/// Answers every row of a file into another.
+pub(super) fn answer_file(served: &Served, input: &Path, output: &Path) -> anyhow::Result<Totals> {
     let texts: Vec<&str> = served
         .layout()
         .features()
@@ -105,14 +127,7 @@ fn predict(served: &Served, input: &Path, output: &Path) -> anyhow::Result<()> {
     let Some(writer) = writer else { bail!("{} has no rows", input.display()) };
     writer.finish()?;
     bar.finish_and_clear();
-    let Identity { model, version } = &served.identity;
-    let which = if *version == 0 { model.clone() } else { format!("{model} version {version}") };
-    let rate = rows as f64 / begun.elapsed().as_secs_f64().max(1e-9);
-    super::answer(&format!("{rows} rows answered by {which}, {rate:.0} rows/s: {}\n", output.display()))?;
-    if unanswered > 0 {
-        eprintln!("plimsoll: {unanswered} rows have no prediction, since the model's output is no number");
-    }
-    Ok(())
+    Ok(Totals { rows, unanswered, taken: begun.elapsed() })
 }
 
 type Answers = Vec<Result<crate::serve::Prediction, String>>;

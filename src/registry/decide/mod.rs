@@ -71,7 +71,10 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
         }
         Change::RecordEvaluation { name, version, rows } => gates::evaluate(registry, name, version, rows),
         Change::RecordGates { name, version, report } => gates::record(registry, &name, version, report),
-        Change::FailGates { problem, .. } => Err(Rejection::invalid(problem)),
+        Change::FailGates { problem, .. }
+        | Change::FailLoad { problem, .. }
+        | Change::FailTransition { problem, .. }
+        | Change::FailUpload { problem, .. } => Err(Rejection::invalid(problem)),
         Change::ApproveGates { name, version, given } => gates::approve(registry, &name, version, given),
         Change::DeleteVersion { name, version } => versions::delete(registry, name, version),
         Change::StartRollout { name, version, plan } => {

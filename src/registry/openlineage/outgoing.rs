@@ -3,32 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use prometheus::IntCounterVec;
-use tokio::time::Instant;
 
 use super::emit::Emitter;
 use super::event::RunEvent;
 use super::settings::Endpoint;
-use crate::bus::{Outgoing, Record, Records};
-use crate::clock::{Span, Timestamp};
-use crate::event::{FormatError, SourcePartition, from_json, key_of, parts_of};
+use crate::bus::{Outgoing, Records};
+use crate::clock::Timestamp;
+use crate::event::{SourcePartition, key_of, parts_of};
+use crate::registry::deliveries::{Deliveries, Delivery, Results, Way, send_in_order};
 use crate::registry::event::Event;
+use crate::registry::log::read_decision;
 use crate::registry::record::Decision;
 use crate::registry::rows::{decode, encode};
-use crate::registry::webhooks::{Delivery, Fate, Post, Poster};
+use crate::registry::webhooks::{Post, PostError, Poster, Reply};
 use crate::runner::{Checkpoint, Machine, RoleError};
 use crate::state::{StateError, Store, Write, prefix_end};
-use crate::telemetry::Telemetry;
 
 /// An endpoint and the way there.
 #[derive(Clone)]
 pub(super) struct Sink {
     endpoint: Endpoint,
     poster: Arc<dyn Poster>,
-    results: Option<IntCounterVec>,
 }
 
 pub(super) struct Teller {
@@ -36,44 +33,29 @@ pub(super) struct Teller {
     topic: String,
     emitter: Emitter,
     sink: Option<Sink>,
+    deliveries: Deliveries,
     /// Of the last decision that was read: after a crash the end of the log may be published again.
     sequence: u64,
     /// Experiments of runs, after which their jobs are named.
     experiments: BTreeMap<String, String>,
-    deliveries: BTreeMap<u64, Delivery>,
-    next: u64,
     /// Since the last checkpoint.
     has_read: bool,
     started: BTreeSet<String>,
-    changed: BTreeSet<u64>,
-    dead: Vec<(u64, Delivery)>,
     outgoing: Vec<Outgoing>,
 }
 
 const SEQUENCE: &str = "sequence";
 const RUN: &str = "run/";
-const DELIVERY: &str = "delivery/";
+/// The only receiver.
+const ENDPOINT: &str = "endpoint";
 
-const DEAD_KEPT: Span = Span::from_days(90);
-/// Deliveries that wait for the endpoint; beyond it the oldest are given up.
+/// Deliveries that wait for the endpoint.
 const MAX_WAITING: usize = 100_000;
 const SENDS_PER_CHECKPOINT: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Sink {
-    pub(super) fn new(endpoint: Endpoint, poster: Arc<dyn Poster>, telemetry: &Telemetry) -> Self {
-        let help = "OpenLineage events by result of the attempt to send them; dead ones are given up";
-        let results = telemetry.counter("plimsoll_openlineage_deliveries_total", help, &["result"]);
-        if let Err(error) = &results {
-            tracing::warn!(%error, "OpenLineage deliveries are not counted");
-        }
-        Self { endpoint, poster, results: results.ok() }
-    }
-
-    fn count(&self, result: &str) {
-        if let Some(results) = &self.results {
-            results.with_label_values(&[result]).inc();
-        }
+    pub(super) fn new(endpoint: Endpoint, poster: Arc<dyn Poster>) -> Self {
+        Self { endpoint, poster }
     }
 
     fn post(&self, body: String) -> Post {
@@ -95,9 +77,11 @@ impl Teller {
         topic: &str,
         emitter: Emitter,
         sink: Option<Sink>,
+        results: Results,
         store: &dyn Store,
     ) -> Result<Self, StateError> {
-        let corrupt = |reason: String| StateError::Corrupt { path: format!("lineage/{source}"), reason };
+        let path = format!("lineage/{source}");
+        let corrupt = |reason: String| StateError::Corrupt { path: path.clone(), reason };
         let sequence = store.get(SEQUENCE.as_bytes()).await?;
         let sequence = sequence.map_or(Ok(0), |bytes| decode(&bytes)).map_err(corrupt)?;
         let mut experiments = BTreeMap::new();
@@ -105,26 +89,16 @@ impl Teller {
             let id = parts_of(&String::from_utf8_lossy(&key)).pop().unwrap_or_default();
             experiments.insert(id, decode(&value).map_err(corrupt)?);
         }
-        let mut deliveries = BTreeMap::new();
-        for (key, value) in store.scan(DELIVERY.as_bytes(), &prefix_end(DELIVERY.as_bytes())).await? {
-            let number = parts_of(&String::from_utf8_lossy(&key)).pop().unwrap_or_default();
-            let number = u64::from_str_radix(&number, 16).map_err(|error| corrupt(error.to_string()))?;
-            deliveries.insert(number, decode(&value).map_err(corrupt)?);
-        }
-        let next = deliveries.last_key_value().map_or(0, |(last, _)| last + 1);
         Ok(Self {
             source: source.clone(),
             topic: topic.to_owned(),
             emitter,
             sink,
+            deliveries: Deliveries::open(store, &path, MAX_WAITING, results).await?,
             sequence,
             experiments,
-            deliveries,
-            next,
             has_read: false,
             started: BTreeSet::new(),
-            changed: BTreeSet::new(),
-            dead: Vec::new(),
             outgoing: Vec::new(),
         })
     }
@@ -157,59 +131,19 @@ impl Teller {
             payload: Some(body),
             ..Outgoing::default()
         });
-        if self.sink.is_none() {
-            return Ok(());
+        if self.sink.is_some() {
+            let kind = event.event_type.map_or("", super::event::EventType::name).to_owned();
+            self.deliveries.push(ENDPOINT, Delivery::new(id.to_owned(), kind, text, now));
         }
-        if self.deliveries.len() >= MAX_WAITING
-            && let Some((number, delivery)) = self.deliveries.pop_first()
-        {
-            self.bury(number, delivery);
-        }
-        let kind = event.event_type.map_or("", super::event::EventType::name).to_owned();
-        self.deliveries.insert(self.next, Delivery::new(id.to_owned(), kind, text, now));
-        self.changed.insert(self.next);
-        self.next += 1;
         Ok(())
     }
 
-    /// In order: what must be tried again holds up what is behind it.
     async fn send_due(&mut self, now: Timestamp) {
-        let Some(sink) = self.sink.clone() else { return };
-        let deadline = Instant::now() + PATIENCE;
-        for _ in 0..SENDS_PER_CHECKPOINT {
-            let Some(first) = self.deliveries.first_entry() else { return };
-            if first.get().next_attempt_at > now || Instant::now() >= deadline {
-                return;
-            }
-            let (number, mut delivery) = first.remove_entry();
-            let answer = sink.poster.post(sink.post(delivery.body.clone())).await;
-            self.changed.insert(number);
-            match delivery.attempted(&answer, now) {
-                Fate::Sent => sink.count("sent"),
-                Fate::Dead => {
-                    sink.count("failed");
-                    self.bury(number, delivery);
-                }
-                Fate::Retry => {
-                    sink.count("failed");
-                    let (id, attempts) = (&delivery.id, delivery.attempts);
-                    let error = delivery.last_error.as_deref().unwrap_or_default();
-                    tracing::warn!(id, attempts, error, "OpenLineage event not delivered, will be tried again");
-                    self.deliveries.insert(number, delivery);
-                    return;
-                }
-            }
+        let Some(sink) = &self.sink else { return };
+        let due = self.deliveries.due(ENDPOINT, SENDS_PER_CHECKPOINT, now);
+        for (key, answer) in send_in_order(sink, due).await {
+            self.deliveries.attempted(key, &answer, now);
         }
-    }
-
-    fn bury(&mut self, number: u64, delivery: Delivery) {
-        if let Some(sink) = &self.sink {
-            sink.count("dead");
-        }
-        let error = delivery.last_error.as_deref().unwrap_or("too many waited");
-        tracing::error!(id = delivery.id, attempts = delivery.attempts, error, "OpenLineage event given up");
-        self.changed.insert(number);
-        self.dead.push((number, delivery));
     }
 
     fn writes(&mut self) -> Result<Vec<Write>, RoleError> {
@@ -222,36 +156,15 @@ impl Teller {
                 writes.push(Write::put(key_of(&["run", &id]), encode(experiment)?));
             }
         }
-        for number in std::mem::take(&mut self.changed) {
-            let key = key_of(&["delivery", &format!("{number:016x}")]);
-            writes.push(match self.deliveries.get(&number) {
-                Some(delivery) => Write::put(key, encode(delivery)?),
-                None => Write::delete(key),
-            });
-        }
-        for (number, delivery) in std::mem::take(&mut self.dead) {
-            let key = key_of(&["dead", &format!("{number:016x}")]).into_bytes();
-            writes.push(Write::Put { key, value: encode(&delivery)?, ttl: Some(DEAD_KEPT) });
-        }
+        writes.append(&mut self.deliveries.writes()?);
         Ok(writes)
     }
+}
 
-    /// None for what is no decision. A newer format is an error.
-    fn read(&self, record: &Record<'_>) -> Result<Option<Decision>, RoleError> {
-        let Some(payload) = record.payload.filter(|_| record.key.is_some_and(Decision::is_at)) else { return Ok(None) };
-        match from_json(payload) {
-            Ok(decision) => Ok(Some(decision)),
-            Err(FormatError::Malformed(reason)) => {
-                let (source, offset) = (&self.source, record.offset);
-                tracing::warn!(%source, offset, reason, "a record is no decision and is skipped");
-                Ok(None)
-            }
-            Err(newer) => Err(RoleError::Record {
-                source_partition: self.source.clone(),
-                offset: record.offset,
-                reason: newer.to_string(),
-            }),
-        }
+#[async_trait]
+impl Way for Sink {
+    async fn send(&self, delivery: &Delivery) -> Result<Reply, PostError> {
+        self.poster.post(self.post(delivery.body.clone())).await
     }
 }
 
@@ -259,7 +172,7 @@ impl Teller {
 impl Machine for Teller {
     async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
         for record in records.iter() {
-            if let Some(decision) = self.read(&record)? {
+            if let Some(decision) = read_decision(&self.source, &record)? {
                 self.take(&decision, now)?;
             }
         }

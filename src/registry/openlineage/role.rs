@@ -10,6 +10,7 @@ use super::outgoing::{Sink, Teller};
 use super::settings::OpenLineageSettings;
 use crate::bus::Topics;
 use crate::event::SourcePartition;
+use crate::registry::deliveries::Results;
 use crate::registry::webhooks::{PostError, poster_to};
 use crate::runner::{Machine, Role, RoleError};
 use crate::state::Store;
@@ -22,6 +23,7 @@ pub struct OpenLineageRole {
     emitter: Emitter,
     listens_to: Vec<String>,
     sink: Option<Sink>,
+    results: Results,
 }
 
 impl OpenLineageRole {
@@ -29,12 +31,13 @@ impl OpenLineageRole {
         let sink = settings
             .endpoint
             .as_ref()
-            .map(|endpoint| Ok::<_, PostError>(Sink::new(endpoint.clone(), poster_to(&endpoint.url)?, telemetry)));
+            .map(|endpoint| Ok::<_, PostError>(Sink::new(endpoint.clone(), poster_to(&endpoint.url)?)));
         Ok(Self {
             topics: topics.clone(),
             emitter: Emitter::new(&settings.namespace),
             listens_to: settings.topics.clone(),
             sink: sink.transpose()?,
+            results: Results::registered(telemetry, "plimsoll_openlineage_deliveries", "OpenLineage event"),
         })
     }
 }
@@ -58,8 +61,8 @@ impl Role for OpenLineageRole {
         if source.topic != self.topics.registry {
             return Ok(Box::new(Incoming::new(source, &self.topics)));
         }
-        let teller =
-            Teller::open(source, &self.topics.openlineage, self.emitter.clone(), self.sink.clone(), store.as_ref());
-        Ok(Box::new(teller.await?))
+        let (emitter, sink, results) = (self.emitter.clone(), self.sink.clone(), self.results.clone());
+        let topic = &self.topics.openlineage;
+        Ok(Box::new(Teller::open(source, topic, emitter, sink, results, store.as_ref()).await?))
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
 use crate::event::{SourcePartition, from_json, to_json};
+use crate::registry::deliveries::Results;
 use crate::registry::openlineage::outgoing::{Sink, Teller};
 use crate::registry::samples::texts;
 use crate::registry::webhooks::{Post, PostError, Poster, Reply};
@@ -264,10 +265,14 @@ async fn the_log_is_told_on_the_topic_once_and_over_http_until_it_is_taken() {
     let bench = Bench::trained();
     let receiver = Arc::new(Receiver { status: Mutex::new(503), ..Receiver::default() });
     let endpoint = Endpoint { url: "https://marquez/api/v1/lineage".into(), api_key: Some("k".into()) };
-    let sink = Sink::new(endpoint, Arc::clone(&receiver) as Arc<dyn Poster>, &Telemetry::default());
+    let sink = Sink::new(endpoint, Arc::clone(&receiver) as Arc<dyn Poster>);
+    let results = Results::registered(&Telemetry::default(), "plimsoll_openlineage_deliveries", "event");
     let source = SourcePartition { topic: topics().registry, partition: 0 };
     let store = MemoryStore::new();
-    let open = || Teller::open(&source, "plimsoll.openlineage", Emitter::new("prod"), Some(sink.clone()), &store);
+    let open = || {
+        let (emitter, sink, results) = (Emitter::new("prod"), Some(sink.clone()), results.clone());
+        Teller::open(&source, "plimsoll.openlineage", emitter, sink, results, &store)
+    };
     let mut records = Records::default();
     for (offset, decision) in (0..).zip(&bench.log) {
         records.push(offset, None, Some(decision.key().as_bytes()), Some(&to_json(decision).unwrap()));

@@ -114,8 +114,16 @@ fn an_evaluation_replaces_what_was_measured_before_and_must_make_sense() {
 }
 
 #[test]
-fn a_failure_of_gates_is_rejected_with_its_problem() {
+fn what_failed_elsewhere_is_rejected_with_its_problem() {
     let mut bench = Bench::with_versions(1);
-    let change = Change::FailGates { name: "m".into(), version: 1, problem: "a.sql:2: syntax error".into() };
-    bench.refuses(RejectionKind::Invalid, "a.sql:2: syntax error", change);
+    let (name, version, problem) = ("m".to_owned(), 1, "a.sql:2: syntax error".to_owned());
+    let failed = [
+        Change::FailGates { name: name.clone(), version, problem: problem.clone() },
+        Change::FailLoad { name: name.clone(), version, problem: problem.clone() },
+        Change::FailTransition { name, version, problem: problem.clone() },
+        Change::FailUpload { path: "0/a".into(), problem },
+    ];
+    for change in failed {
+        bench.refuses(RejectionKind::Invalid, "a.sql:2: syntax error", change);
+    }
 }

@@ -7,7 +7,7 @@ use crate::small;
 use crate::support::{Answer, Service, ServiceOptions, eventually_true};
 
 #[track_caller]
-fn refused(answer: &Answer, status: u16, words: &str) {
+pub(super) fn refused(answer: &Answer, status: u16, words: &str) {
     assert_eq!(answer.status, status, "{}", answer.body);
     let told = answer.json();
     let said = told["error"].as_str().unwrap_or_else(|| panic!("no error in {told}"));

@@ -2,6 +2,10 @@
 
 mod bad;
 mod batch;
+mod bench;
+mod by_hand;
+mod hostile;
+mod limits;
 mod swap;
 
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PostError, Reply};
 use crate::clock::{Span, Timestamp};
+use crate::registry::webhooks::{PostError, Reply};
 
 /// One event on its way to one receiver, and what became of it so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(in crate::registry) struct Delivery {
 
 /// What an attempt means for its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::registry) enum Fate {
+pub(super) enum Fate {
     Sent,
     Retry,
     Dead,
@@ -40,7 +40,7 @@ impl Delivery {
 
     /// Doubles the delay with every attempt and gives up after a day. What the receiver refuses for good is given up
     /// at once.
-    pub(in crate::registry) fn attempted(&mut self, answer: &Result<Reply, PostError>, now: Timestamp) -> Fate {
+    pub(super) fn attempted(&mut self, answer: &Result<Reply, PostError>, now: Timestamp) -> Fate {
         self.attempts += 1;
         let (error, is_final) = match answer {
             Ok(reply) if reply.is_success() => return Fate::Sent,
