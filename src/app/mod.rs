@@ -6,10 +6,12 @@
 
 mod build;
 mod deployments;
+mod golden;
 mod reference;
 mod serving;
 mod settle;
 mod threads;
+mod version_references;
 mod webhook_key;
 
 use std::collections::BTreeSet;
@@ -32,7 +34,7 @@ use crate::state::StateError;
 use crate::telemetry::{Telemetry, TelemetryError};
 
 pub use build::start;
-pub use reference::{load_reference, read_reference};
+pub use reference::{load_reference, read_reference, read_version_reference};
 
 /// A part of the service that `--roles` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

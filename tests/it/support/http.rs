@@ -67,6 +67,10 @@ impl Http {
         self.try_post(path, content_type, body).expect("HTTP answers")
     }
 
+    pub fn put(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        send(self.request(Method::PUT, path).body(body.into())).expect("HTTP answers")
+    }
+
     /// Posts SQL and asks for this content type.
     pub fn sql_as(&self, accept: &str, sql: &str) -> Answer {
         let request = self.request(Method::POST, "/v1/sql").header(CONTENT_TYPE, "application/sql");
