@@ -32,7 +32,7 @@ fn two_versions(records: &[Outgoing]) -> Vec<Outgoing> {
 /// Version 2 was trained on amounts of one size.
 fn brought(model: &Model) -> Outgoing {
     let amounts: Float64Array = (0..500).map(|_| Some(5.0)).collect();
-    let regions: StringArray = (0..500).map(|row| Some(["eu", "us"][row % 2])).collect();
+    let regions: StringArray = (0..500).map(|row| Some(["north", "south"][row % 2])).collect();
     let labels: StringArray = (0..500).map(|row| Some(if row % 3 == 0 { "1" } else { "0" })).collect();
     let scores: Float64Array = (0..500_u32).map(|row| Some(f64::from(row % 50) / 50.0)).collect();
     let features = [("amount".to_owned(), FeatureKind::Numeric), ("region".to_owned(), FeatureKind::Categorical)];
