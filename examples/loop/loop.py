@@ -168,26 +168,17 @@ def decision(event):
     if kind == "tags_set" and "plimsoll.reference.status" in event["tags"]:
         _, number = event["subject"]["version"]
         return kind, f"reference of version {number}: {event['tags']['plimsoll.reference.status']}", event
-    if kind.startswith("rollout"):
+    if kind == "rollout_changed":
         return kind, rollout(event), event
     return None
 
 
 def rollout(event):
-    """Whatever a rollout's event says of itself."""
-    about = event.get("rollout") or event
-    words = [event["type"].replace("_", " ")]
-    if "candidate" in about:
-        words.append(f"of version {about['candidate']}")
-    plan, step = about.get("plan"), about.get("step")
-    if plan and step is not None:
-        now = plan["steps"][min(step, len(plan["steps"]) - 1)]
-        words.append(f"({now['mode']} {now['weight']:g} %)")
-    elif step is not None:
-        words.append(f"(step {step})")
-    if about.get("reason"):
-        words.append(f": {about['reason']}")
-    return " ".join(words)
+    about, change = event["rollout"], event["change"].replace("_", " ")
+    steps = about["plan"]["steps"]
+    now = steps[min(about["step"], len(steps) - 1)]
+    why = f": {about['reason']}" if about.get("reason") else ""
+    return f"rollout of version {about['candidate']} {change} at {now['mode']} {now['weight']:g} %{why}"
 
 
 class Traffic:
