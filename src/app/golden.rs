@@ -42,7 +42,8 @@ impl GoldenRows for Golden {
         let found = self.registry.read(|registry| deployment_of(registry, model, version, &self.models));
         match found {
             Ok(Some(deployment)) => self.run.rows(&deployment).await,
-            _ => Vec::new(),
+            Ok(None) => Vec::new(),
+            Err(_behind) => GoldenRun::undecided(model, version),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::deployment::Deployment;
 use super::fetch::{LoadError, fetch, golden_of};
 use super::golden::{FILE, Golden, TOLERANCE};
 use super::prediction::Prediction;
-use super::served::{AnswerError, Served};
+use super::served::{AnswerError, Identity, Served};
 use super::settings::ServingSettings;
 use crate::artifacts::Artifacts;
 use crate::onnx::{Limits, Runtime};
@@ -29,19 +29,27 @@ pub struct GoldenRun {
 }
 
 impl GoldenRun {
+    /// What there is to say of a version of which nothing is known yet.
+    #[must_use]
+    pub fn undecided(model: &str, version: u32) -> Vec<GoldenRow> {
+        vec![row(&Identity { model: model.to_owned(), version }, 0, FILE, None)]
+    }
+
     /// One row for each golden row of the version; none if it has none. What could not be run here has no actual output.
     pub async fn rows(&self, deployment: &Deployment) -> Vec<GoldenRow> {
         let golden = match golden_of(&self.artifacts, &deployment.source).await {
             Ok(golden) if golden.rows.is_empty() => return Vec::new(),
             Ok(golden) => golden,
-            Err(error) => return vec![row(deployment, 0, FILE, undecided_or(&error))],
+            Err(error) => return vec![row(&deployment.identity, 0, FILE, undecided_or(&error))],
         };
         match self.run(deployment, &golden).await {
             Ok(found) => compare(deployment, &golden, &found),
             Err(actual) => {
                 let rows = (0..).zip(&golden.rows);
-                rows.map(|(number, wanted)| row(deployment, number, &shown(&wanted.prediction), actual.clone()))
-                    .collect()
+                rows.map(|(number, wanted)| {
+                    row(&deployment.identity, number, &shown(&wanted.prediction), actual.clone())
+                })
+                .collect()
             }
         }
     }
@@ -52,7 +60,7 @@ impl GoldenRun {
         deployment: &Deployment,
         golden: &Golden,
     ) -> Result<Vec<Result<Prediction, AnswerError>>, Option<String>> {
-        let runtime = self.runtime.clone().ok_or(None)?;
+        let Some(runtime) = self.runtime.clone() else { return Err(None) };
         let fetched = fetch(&self.artifacts, deployment, self.settings.max_model).await;
         let mut package = fetched.map_err(|error| undecided_or(&error))?;
         // They are told here one by one, also when the first of them differs.
@@ -82,18 +90,18 @@ fn compare(deployment: &Deployment, golden: &Golden, found: &[Result<Prediction,
             Ok(found) => GoldenRow {
                 difference: found.difference(wanted),
                 matches: found.agrees(wanted, TOLERANCE),
-                ..row(deployment, number, &shown(wanted), Some(shown(found)))
+                ..row(&deployment.identity, number, &shown(wanted), Some(shown(found)))
             },
-            Err(error) => row(deployment, number, &shown(wanted), Some(error.to_string())),
+            Err(error) => row(&deployment.identity, number, &shown(wanted), Some(error.to_string())),
         }
     })
     .collect()
 }
 
-fn row(deployment: &Deployment, number: u64, expected: &str, actual: Option<String>) -> GoldenRow {
+fn row(identity: &Identity, number: u64, expected: &str, actual: Option<String>) -> GoldenRow {
     GoldenRow {
-        model: deployment.identity.model.clone(),
-        version: deployment.identity.version.to_string(),
+        model: identity.model.clone(),
+        version: identity.version.to_string(),
         row: number,
         output: OUTPUT.to_owned(),
         expected: expected.to_owned(),
@@ -110,7 +118,7 @@ fn shown(prediction: &Prediction) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::{Identity, Source};
+    use crate::serve::Source;
 
     #[test]
     fn rows_that_agree_match_and_others_say_by_how_much_they_differ() {
