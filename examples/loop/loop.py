@@ -390,7 +390,7 @@ def try_candidate(service, timeline, kind, held_out):
 
 def roll_out(service, timeline, version, *options):
     """Starts a rollout and waits for its end; returns its last state."""
-    options = ["--canary", "5,25,50,100", "--bake", f"{BAKE}s", "--minimum-samples", "50", *options]
+    options = ["--canary", "5,25,50,100", "--bake", f"{BAKE}s", "--minimum-samples", "30", *options]
     started, said = service.ask("rollout", "start", MODEL, "--version", version, *options)
     if not started:
         raise SystemExit(f"the rollout does not start: {said}")
