@@ -21,13 +21,6 @@ demo: ## Watches a real model drift, decay and ask for retraining (ARGS="--once"
 	@tests/setup.sh build
 	@cargo run --locked -- demo $(ARGS)
 
-.PHONY: loop
-loop: ## Closes the loop on real data: drift, a request for retraining, three candidates, a rollback and a promotion
-	@tests/setup.sh build
-	@CI=true tests/setup.sh loop
-	@cargo build --locked
-	@"$(CACHE)/serve-venv/bin/python" examples/loop/loop.py --plimsoll "$(CARGO_TARGET_DIR)/debug/plimsoll" $(ARGS)
-
 .PHONY: up
 up: ## Starts the service with its configuration
 	@tests/setup.sh build

@@ -3,7 +3,6 @@
 #
 #   setup.sh build     a C toolchain, for the native libraries that are built from source
 #   setup.sh test      also rustfmt and clippy, Java and Maven (a real Kafka), Python environments
-#   setup.sh loop      only the Python environment of examples/loop
 #   setup.sh golden    only the Python environments of tests/golden
 #   setup.sh numpy     only the smallest one that has NumPy and SciPy, for the benches
 #
@@ -100,7 +99,6 @@ case "${1:-}" in
     python_environment serve-venv "$here/requirements-serve.txt"
     kafka
     ;;
-  loop) python_environment serve-venv "$here/requirements-serve.txt" ;;
   golden)
     python_environment golden-venv "$here/golden/requirements.txt"
     python_environment golden-river-venv "$here/golden/requirements-river.txt"
@@ -108,5 +106,5 @@ case "${1:-}" in
     python_environment golden-presets-venv "$here/golden/requirements-presets.txt"
     ;;
   numpy) python_environment golden-river-venv "$here/golden/requirements-river.txt" ;;
-  *) fail "usage: setup.sh build | test | loop | golden | numpy" ;;
+  *) fail "usage: setup.sh build | test | golden | numpy" ;;
 esac

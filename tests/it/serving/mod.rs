@@ -4,7 +4,6 @@ mod bad;
 mod batch;
 mod gate;
 mod swap;
-mod whole_loop;
 
 use std::path::Path;
 use std::time::Duration;
