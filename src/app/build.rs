@@ -9,12 +9,15 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::golden::golden_rows;
 use super::rollouts;
 use super::serving::{self, Prepared};
 use super::threads::Threads;
 use super::webhook_key::webhook_key;
-use super::{App, AppError, Part, load_reference};
-use crate::api::{self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits};
+use super::{App, AppError, Part, load_reference, version_references};
+use crate::api::{
+    self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic,
+};
 use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;
@@ -118,7 +121,12 @@ pub async fn start(
             artifacts: Artifacts::open(&settings.artifacts)?,
             serving: serving_part,
             outbound: senders.webhooks.clone(),
-            gates: GateRunner::new(engine.clone(), settings.gates.clone()),
+            gates: GateRunner::new(engine.clone(), settings.gates.clone()).with_golden_rows(golden_rows(
+                &settings,
+                &registry,
+                &models,
+                prepared.as_ref(),
+            )?),
             references: references.clone(),
             incoming_secret: settings.webhooks.incoming_secret.clone(),
             seen: Arc::default(),
@@ -166,6 +174,9 @@ pub async fn start(
         return Err(error);
     }
     let partitions = follow(&mut app, &settings, &references, connected)?;
+    if app.parts.contains(&Part::Api) {
+        version_references::follow(&app, &settings, &references, partitions.panes, &clock)?;
+    }
     let mut roles = build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders)?;
     roles.extend(prepared.map(|prepared| start_serving(&mut app, prepared, &models)));
     for role in roles {

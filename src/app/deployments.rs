@@ -28,6 +28,11 @@ pub(super) fn deployments(registry: &Registry, models: &[Model]) -> Vec<Deployme
     wanted
 }
 
+/// What would be served if this version were deployed; none if it is not registered.
+pub(super) fn deployment_of(registry: &Registry, name: &str, version: u32, models: &[Model]) -> Option<Deployment> {
+    Some(deployment(registry, registry.model(name)?, registry.version(name, version)?, false, models))
+}
+
 fn deployment(
     registry: &Registry,
     model: &RegisteredModel,
@@ -46,7 +51,8 @@ fn deployment(
     }
 }
 
-fn source(registry: &Registry, version: &ModelVersion) -> Source {
+/// Where the files of a version are.
+pub(super) fn source(registry: &Registry, version: &ModelVersion) -> Source {
     let run = registry.run(&version.run_id).and_then(|run| own(&run.artifact_uri));
     let logged = registry.logged_model(&version.model_id).and_then(|logged| own(&logged.artifact_uri));
     match logged.or_else(|| of_run(registry, &version.source)).or_else(|| own(&version.source)) {

@@ -6,12 +6,14 @@
 
 mod build;
 mod deployments;
+mod golden;
 mod load_audit;
 mod reference;
 mod rollouts;
 mod serving;
 mod settle;
 mod threads;
+mod version_references;
 mod webhook_key;
 
 use std::collections::BTreeSet;
@@ -34,7 +36,7 @@ use crate::state::StateError;
 use crate::telemetry::{Telemetry, TelemetryError};
 
 pub use build::start;
-pub use reference::{load_reference, read_reference};
+pub use reference::{load_reference, read_reference, read_version_reference};
 
 /// A part of the service that `--roles` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

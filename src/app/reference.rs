@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use arrow::array::{Array, Float64Array, Int64Array};
+use bytes::Bytes;
 
 use super::ReferenceError;
 use crate::clock::Timestamp;
@@ -23,6 +24,26 @@ pub fn load_reference(path: &Path, model: &Model, max_segments: usize) -> Result
 
 /// Counts a data set into a reference. Segment features with more than `max_segments` values are not split.
 pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> Result<Reference, ReferenceError> {
+    Ok(collect(dataset, model)?.max_segments(max_segments).build(0))
+}
+
+/// Counts what a version brought as its reference in the anchors of its model's, `base`; the end of `name` says its format.
+pub fn read_version_reference(
+    name: &str,
+    content: Bytes,
+    model: &Model,
+    base: &Reference,
+) -> Result<Reference, ReferenceError> {
+    // What is monitored must be there, and of the same kind.
+    let mut monitored = model.clone();
+    for (feature, kind) in base.features() {
+        monitored.features.entry(feature.to_owned()).or_default().kind = Some(kind);
+    }
+    let dataset = Dataset::from_bytes(name, content, &monitored)?;
+    Ok(collect(&dataset, &monitored)?.build_over(base))
+}
+
+fn collect(dataset: &Dataset, model: &Model) -> Result<ReferenceBuilder, ReferenceError> {
     let features: Vec<(String, FeatureKind)> =
         dataset.feature_names_and_kinds().map(|(name, kind)| (name.to_owned(), kind)).collect();
     let mut builder = ReferenceBuilder::new(&model.name, &model.positive, &model.segments, &features)
@@ -41,7 +62,7 @@ pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> 
     if builder.rows() == 0 {
         return Err(ReferenceError::Empty { path: dataset.file().name().to_owned() });
     }
-    Ok(builder.max_segments(max_segments).build(0))
+    Ok(builder)
 }
 
 /// Scores, or of a regression the predicted values, which may stand in the label's column.

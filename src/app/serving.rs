@@ -111,6 +111,10 @@ fn off(library: &Library, error: &OnnxError, telemetry: &Telemetry) -> ServingPa
 }
 
 impl Prepared {
+    pub(super) fn runtime(&self) -> Runtime {
+        self.loader.runtime.clone()
+    }
+
     /// Starts the loader and the log; the role is left to its runner.
     pub(super) fn start(
         self,

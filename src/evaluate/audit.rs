@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{panes, series};
+use super::{panes, series, version_references};
 use crate::profile::Reference;
 use crate::runner::{Audit, readable, readable_json, unknown_row};
 use crate::window::RawRows;
@@ -19,6 +19,7 @@ impl Audit for EvaluateAudit {
             b"series" => series::check(value).map(|()| "series"),
             b"raw" => readable::<RawRows>(value).map(|_| "raw rows"),
             b"reference" => readable::<Reference>(value).map(|_| "references"),
+            b"version_reference" => version_references::check(value).map(|()| "references of versions"),
             b"window" => readable_json::<Value>(value).map(|_| "windows"),
             b"alert" => readable_json::<Value>(value).map(|_| "alerts"),
             _ => unknown_row(),

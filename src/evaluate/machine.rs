@@ -13,6 +13,7 @@ use super::panes::PaneStore;
 use super::raw::RawStore;
 use super::retraining::Requests;
 use super::series::SeriesStore;
+use super::version_references::VersionReferences;
 use super::windows::Windows;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::{Span, Timestamp};
@@ -24,7 +25,7 @@ use crate::query::Snapshot;
 use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
 use crate::state::{Store, Write};
 use crate::window::{
-    Contents, Frame, PaneKey, PanePartial, PaneRecord, SegmentSides, Watermarks, partial_key, report,
+    Contents, Frame, PaneKey, PanePartial, PaneRecord, SegmentSides, VersionReference, Watermarks, partial_key, report,
     segment_contributions,
 };
 
@@ -45,6 +46,7 @@ pub(super) struct EvaluateMachine {
     source: SourcePartition,
     pane_topic: PaneTopic,
     references: References,
+    version_references: VersionReferences,
     windows: Windows,
     raw: RawStore,
     watermarks: BTreeMap<String, Watermarks>,
@@ -84,6 +86,7 @@ impl EvaluateMachine {
             source: source.clone(),
             pane_topic: role.panes.clone(),
             references: role.references.clone(),
+            version_references: VersionReferences::open(store.as_ref()).await?,
             raw: RawStore::open(Arc::clone(&store)).await?,
             panes,
             series,
@@ -112,6 +115,26 @@ impl EvaluateMachine {
         if is_segment && !self.is_forgotten(model, &whole, start) {
             self.windows.touch(model, &whole, start);
         }
+        Ok(())
+    }
+
+    /// From now on a version is compared with a reference of its own, in windows that were reported before, too.
+    fn take_reference(&mut self, record: VersionReference) -> Result<(), RoleError> {
+        let Some(model) = self.models.get(&record.reference.model) else { return Ok(()) };
+        let version = record.version.clone();
+        if !self.version_references.take(record)? {
+            return Ok(());
+        }
+        tracing::info!(model = model.name, version, "version is compared with its own reference");
+        let watermark = self.watermarks.get(&model.name).and_then(Watermarks::combined);
+        let oldest = watermark.map(|watermark| watermark.minus(model.retention));
+        let panes = &self.panes;
+        let has_its_panes = |frame: &Frame| {
+            let is_kept = oldest.is_none_or(|oldest| frame.end() >= oldest);
+            is_kept && panes.touched(&frame.population, frame.start, frame.end()).is_some()
+        };
+        self.windows.revise_version(&model.name, &version, has_its_panes);
+        self.series.read_again(model, &version, panes);
         Ok(())
     }
 
@@ -150,12 +173,14 @@ impl EvaluateMachine {
     async fn detect(
         &mut self,
         model: &Model,
-        reference: &Reference,
+        reference: &Arc<Reference>,
         watermark: Timestamp,
         now: Timestamp,
     ) -> Result<(), RoleError> {
         let Some(smallest) = model.windows.iter().min() else { return Ok(()) };
-        for (population, pane) in self.series.detect(model, reference, &self.panes, watermark, now).await? {
+        let references = &self.version_references;
+        let reference_of = |population: &Population| references.of(&population.version, reference);
+        for (population, pane) in self.series.detect(model, reference_of, &self.panes, watermark, now).await? {
             self.windows.revise(*smallest, &population, pane);
         }
         Ok(())
@@ -165,7 +190,7 @@ impl EvaluateMachine {
     async fn report_due(
         &mut self,
         model: &Model,
-        reference: &Reference,
+        reference: &Arc<Reference>,
         watermark: Timestamp,
         now: Timestamp,
     ) -> Result<(), RoleError> {
@@ -193,7 +218,8 @@ impl EvaluateMachine {
             }
             let mut reports = Vec::new();
             for (frame, labels_are_final) in frames {
-                reports.extend(self.report(model, reference, &frame, labels_are_final).await?);
+                let reference = self.version_references.of(&frame.population.version, reference);
+                reports.extend(self.report(model, &reference, &frame, labels_are_final).await?);
             }
             let snapshot = Snapshot { windows: self.windows.history(&model.name), ..Snapshot::default() };
             for report in reports {
@@ -350,6 +376,7 @@ impl Machine for EvaluateMachine {
                     self.watermarks.entry(watermark.model.clone()).or_default().update(watermark);
                 }
                 PaneRecord::Raw(raw) => self.raw.push(&raw)?,
+                PaneRecord::Reference(reference) => self.take_reference(reference)?,
             }
         }
         Ok(())
@@ -378,6 +405,7 @@ impl Machine for EvaluateMachine {
         }
         self.raw.checkpoint(&mut checkpoint.writes)?;
         self.panes.checkpoint(&mut checkpoint.writes);
+        self.version_references.checkpoint(&mut checkpoint.writes);
         self.series.checkpoint(&mut checkpoint.writes)?;
         self.windows.checkpoint(&mut checkpoint.writes);
         checkpoint.outgoing.append(&mut self.outgoing);

@@ -19,6 +19,7 @@ mod root_cause;
 mod series;
 mod settings;
 mod trace;
+mod version_references;
 mod windows;
 
 use std::sync::Arc;

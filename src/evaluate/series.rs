@@ -104,12 +104,31 @@ impl SeriesStore {
         }
     }
 
+    /// A version is compared with something else than before: its panes are read again, and the detectors run again over
+    /// what is read. Of panes that are forgotten, what was read of them stays.
+    pub(super) fn read_again(&mut self, model: &Model, version: &str, panes: &PaneStore) {
+        let is_of = |population: &Population| population.model == model.name && population.version == version;
+        let mut again = Vec::new();
+        for (population, known) in self.panes.iter_mut().filter(|(population, _)| is_of(population)) {
+            for (start, pane) in known {
+                if panes.touched(population, *start, start.plus(model.pane)).is_some() {
+                    pane.points.clear();
+                    again.push((population.clone(), *start));
+                }
+            }
+        }
+        for (population, start) in again {
+            self.touch(model, &population, start);
+            self.changed.insert((population, start));
+        }
+    }
+
     /// Reads the panes of `model` that are due and runs the detectors over what has changed. Returns the panes of which
     /// something else is to be said than before.
     pub(super) async fn detect(
         &mut self,
         model: &Model,
-        reference: &Reference,
+        reference_of: impl Fn(&Population) -> Arc<Reference>,
         panes: &PaneStore,
         watermark: Timestamp,
         now: Timestamp,
@@ -132,7 +151,7 @@ impl SeriesStore {
             let waits_for_labels =
                 contents.outcomes.is_some() && !labels_are_final && !has_enough_outcomes(model, &contents);
             self.set_due(&population, start, waits_for_labels.then_some(final_at));
-            let points = pane_points(model, reference, start, &contents, labels_are_final);
+            let points = pane_points(model, &reference_of(&population), start, &contents, labels_are_final);
             if self.set_points(&population, start, points) {
                 // What is found in this era and, since its series begins with this one, in the next.
                 let era = era_of(model.pane, start);
@@ -140,12 +159,9 @@ impl SeriesStore {
                 changed.insert((population, era.start));
             }
         }
-        if changed.is_empty() {
-            return Ok(Vec::new());
-        }
-        let watched = watched(model, reference);
         let mut revised = Vec::new();
         for (population, era) in changed {
+            let watched = watched(model, &reference_of(&population));
             let found = self.run(model, &watched, &population, &era_of(model.pane, era))?;
             revised.extend(found.into_iter().map(|pane| (population.clone(), pane)));
         }

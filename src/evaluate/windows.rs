@@ -84,6 +84,13 @@ impl Windows {
         self.dirty.extend(frames.filter(|frame| self.closed.contains_key(frame)));
     }
 
+    /// A version is compared with something else than before: all its windows that have been reported and whose panes are
+    /// still there.
+    pub(super) fn revise_version(&mut self, model: &str, version: &str, has_its_panes: impl Fn(&Frame) -> bool) {
+        let is_of = |frame: &&Frame| frame.population.model == model && frame.population.version == version;
+        self.dirty.extend(self.closed.keys().filter(is_of).filter(|frame| has_its_panes(frame)).cloned());
+    }
+
     /// Finds the open windows again after a restart.
     pub(super) fn restore_open(&mut self, model: &Model, population: &Population, pane: Timestamp) {
         for size in &model.windows {

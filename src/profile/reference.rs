@@ -228,9 +228,46 @@ impl ReferenceBuilder {
         self.rows += count;
     }
 
-    /// Fits the anchors and counts every row in them.
+    /// Counts every row in the anchors of another reference of the model, so that the two can be compared: columns and
+    /// segments that it does not have are left out.
     #[must_use]
-    pub fn build(mut self, epoch: u32) -> Reference {
+    pub fn build_over(mut self, base: &Reference) -> Reference {
+        let beside = self.split_beside();
+        let arrays: BTreeMap<&str, ColumnArray> =
+            self.columns.iter().map(|(name, column)| (name.as_str(), column.to_array())).collect();
+        let values = |column: &ColumnAnchors| match (arrays.get(column.name.as_str()), &column.values) {
+            (Some(ColumnArray::Numeric(array)), ValueAnchors::Numeric(_)) => Values::numeric(array),
+            (Some(ColumnArray::Categorical(array)), ValueAnchors::Categorical(_)) => Values::categorical(array),
+            _ => Values::Absent,
+        };
+        let anchors = &base.anchors;
+        let beside = Beside::new(&beside);
+        let rows = Rows::new(anchors.columns.iter().map(values).collect(), None, None::<&BooleanArray>)
+            .with_scores(beside.scores(&base.frame))
+            .with_attributions(beside.attributions(&anchors.attributions));
+        let (positive, outcomes) = (self.positive.as_str(), self.outcomes.as_slice());
+        let counting = Counting { anchors, frame: &base.frame, positive, rows: &rows, outcomes };
+        let everybody: Vec<usize> = (0..self.rows).collect();
+        let whole = counting.population(&everybody);
+        let by_segment = self.rows_by_segment().into_iter();
+        let known = by_segment.filter(|(segment, _)| base.segments.contains_key(segment));
+        let segments = known.map(|(segment, selected)| (segment, counting.population(&selected))).collect();
+        let estimator = counting.estimator();
+        Reference {
+            estimator,
+            rows: self.rows as u64,
+            times: self.times,
+            from_stream: self.from_stream,
+            model: self.model,
+            anchors: anchors.clone(),
+            frame: base.frame.clone(),
+            whole,
+            segments,
+        }
+    }
+
+    /// Takes out the columns that are no features; what remains has anchors.
+    fn split_beside(&mut self) -> Vec<(String, Column)> {
         if self.task == Task::Regression {
             // It predicts values, which are in the score's column.
             self.columns.retain(|(name, _)| name != LABEL_COLUMN);
@@ -238,6 +275,13 @@ impl ReferenceBuilder {
         let (beside, columns): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.columns).into_iter().partition(|(name, _)| is_beside(name));
         self.columns = columns;
+        beside
+    }
+
+    /// Fits the anchors and counts every row in them.
+    #[must_use]
+    pub fn build(mut self, epoch: u32) -> Reference {
+        let beside = self.split_beside();
         let frame = self.frame(&beside);
         let mut anchors = Anchors {
             epoch,

@@ -221,3 +221,27 @@ fn blocks_of_values_are_counted_as_each_value_is() {
     (wanted.moments.min, wanted.moments.max) = (Some(-1e308), Some(1e308));
     assert_eq!(profile, wanted);
 }
+
+#[test]
+fn a_reference_that_is_counted_over_another_ones_anchors_can_be_compared_with_it() {
+    let features = [("x".to_owned(), FeatureKind::Numeric), ("k".to_owned(), FeatureKind::Categorical)];
+    let build = |from: u32, kinds: &[&str]| {
+        let numbers: Float64Array = (from..from + 1_000).map(|row| Some(f64::from(row))).collect();
+        let texts: StringArray = (0..1_000).map(|row| Some(kinds[row % kinds.len()])).collect();
+        let labels: StringArray = (0..1_000).map(|_| Some("1")).collect();
+        let mut builder = ReferenceBuilder::new("m", "1", &["k".to_owned()], &features);
+        let values = [Values::numeric(&numbers), Values::categorical(&texts), Values::categorical(&labels)];
+        builder.add(1_000, &values, Some(&labels), &[]);
+        builder
+    };
+    let base = build(0, &["a", "b"]).build(0);
+    let other = build(500, &["a", "new"]).build_over(&base);
+    assert_eq!((&other.anchors, &other.frame), (&base.anchors, &base.frame));
+    assert_eq!(other.segments.keys().collect::<Vec<_>>(), ["k=a"], "windows are not counted for other segments");
+    let column = |name: &str| &other.whole.profile.columns[base.anchors.position(name).unwrap()];
+    let x = column("x");
+    assert_eq!((x.bins.iter().sum::<u64>(), x.out_of_range), (1_000, 500), "half of it is beyond what was normal");
+    assert_eq!(column("k").unseen, 500);
+    assert_eq!(other.whole.outcomes.as_ref().map(crate::performance::OutcomeCounts::outcomes), Some(1_000));
+    assert_eq!(build(0, &["a", "b"]).build_over(&base), base, "the same rows are the same reference");
+}

@@ -40,7 +40,8 @@ pub struct GoldenRow {
     pub row: u64,
     pub output: String,
     pub expected: String,
-    pub actual: String,
+    /// None when it could not be run.
+    pub actual: Option<String>,
     /// Of numbers.
     pub difference: Option<f64>,
     pub matches: bool,

@@ -39,8 +39,8 @@ pub(super) async fn fetch(
     deployment: &Deployment,
     max_model: u64,
 ) -> Result<Package, LoadError> {
-    let (folder, run) = match &deployment.source {
-        Source::Artifacts { folder, run } => (folder, run),
+    let folder = match &deployment.source {
+        Source::Artifacts { folder, .. } => folder,
         Source::Elsewhere(place) => return Err(LoadError::Elsewhere(place.clone())),
     };
     let listed = artifacts.list(folder).await?;
@@ -60,19 +60,21 @@ pub(super) async fn fetch(
         }
         None => Vec::new(),
     };
-    let mut golden = Golden::default();
-    let places = [Some(folder).filter(|_| files.contains(&golden::FILE)), run.as_ref()];
-    for place in places.into_iter().flatten() {
+    let golden = golden_of(artifacts, &deployment.source).await?;
+    Ok(Package { onnx, columns, golden, purpose: deployment.purpose.clone() })
+}
+
+/// The golden rows beside the model, else those of its run; none if neither has any.
+pub(super) async fn golden_of(artifacts: &Artifacts, source: &Source) -> Result<Golden, LoadError> {
+    let Source::Artifacts { folder, run } = source else { return Ok(Golden::default()) };
+    for place in [Some(folder), run.as_ref()].into_iter().flatten() {
         match artifacts.read(&child(place, golden::FILE)?, SMALL).await {
-            Ok(json) => {
-                golden = Golden::read(&json).map_err(|error: GoldenError| PackageError::from(error))?;
-                break;
-            }
+            Ok(json) => return Ok(Golden::read(&json).map_err(|error: GoldenError| PackageError::from(error))?),
             Err(ArtifactError::Missing { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Package { onnx, columns, golden, purpose: deployment.purpose.clone() })
+    Ok(Golden::default())
 }
 
 fn child(folder: &ArtifactPath, name: &str) -> Result<ArtifactPath, ArtifactError> {

@@ -9,7 +9,7 @@ use super::prediction::Prediction;
 /// The name of the file, in the folder of the model or of its run.
 pub const FILE: &str = "golden.json";
 
-const TOLERANCE: f64 = 1e-5;
+pub(super) const TOLERANCE: f64 = 1e-5;
 const MOST: usize = 10_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

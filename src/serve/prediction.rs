@@ -213,6 +213,24 @@ impl Prediction {
     }
 }
 
+impl Prediction {
+    /// How far the numbers of both are apart at most; none if they have none in common.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<f64> {
+        match (self, other) {
+            (Self::Value { value: a }, Self::Value { value: b }) => Some((a - b).abs()),
+            (Self::Class { score: Some(a), .. }, Self::Class { score: Some(b), .. }) => Some((a - b).abs()),
+            (Self::Class { scores: Some(all), .. }, Self::Class { scores: Some(wanted), .. }) => {
+                let apart = |(class, share): (&String, &serde_json::Value)| {
+                    Some((all.get(class)?.as_f64()? - share.as_f64()?).abs())
+                };
+                wanted.iter().filter_map(apart).max_by(f64::total_cmp)
+            }
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

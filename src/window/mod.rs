@@ -10,7 +10,7 @@ mod watermark;
 pub use crate::event::SourceWatermark;
 pub use breakdown::{LATENCY, attribution_rows, calibration_rows, confusion_rows, distribution_rows, negative_label};
 pub use judge::{Contents, Frame, report};
-pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, partial_key};
+pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, VersionReference, partial_key};
 pub use root_cause::{SegmentSides, bin_contributions, segment_contributions};
 pub use series::{WatchedSeries, detections_of_era, era_of, has_enough_outcomes, pane_points, series_start, watched};
 pub use watermark::{PartitionWatermark, Watermarks};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::event::{Population, SourcePartition, SourceWatermark, key_of};
 use crate::performance::OutcomeCounts;
-use crate::profile::Profile;
+use crate::profile::{Profile, Reference};
 
 /// One population in one pane.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,6 +43,16 @@ pub enum PaneRecord {
     Partial(PanePartial),
     Watermark(SourceWatermark),
     Raw(RawRows),
+    Reference(VersionReference),
+}
+
+/// What the windows of one version are compared with in the place of its model's reference, counted in the same anchors.
+///
+/// It travels with the counts, so that what a window is compared with follows from the same topic as its contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionReference {
+    pub version: String,
+    pub reference: Reference,
 }
 
 /// Decoded predictions of a model that has no anchors yet, as an Arrow IPC stream.
@@ -76,16 +86,18 @@ impl PaneRecord {
             Self::Partial(partial) => &partial.key.population.model,
             Self::Watermark(watermark) => &watermark.model,
             Self::Raw(raw) => &raw.model,
+            Self::Reference(known) => &known.reference.model,
         }
     }
 
-    /// The compaction key: partials and watermarks replace their predecessors, raw rows stand for themselves.
+    /// The compaction key: raw rows stand for themselves, all others replace their predecessors.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
             Self::Partial(partial) => partial_key(&partial.key, &partial.source),
             Self::Watermark(watermark) => key_of(&["watermark", &watermark.model, &watermark.source.to_string()]),
             Self::Raw(raw) => key_of(&["raw", &raw.model, &raw.source.to_string(), &raw.offsets.0.to_string()]),
+            Self::Reference(known) => key_of(&["reference", &known.reference.model, &known.version]),
         }
     }
 }

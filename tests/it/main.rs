@@ -39,4 +39,5 @@ mod soak;
 mod state;
 mod support;
 mod tasks;
+mod version_references;
 mod webhooks;

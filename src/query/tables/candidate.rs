@@ -72,7 +72,10 @@ pub static GOLDEN_ROWS: PlainTable<Arc<GoldenRow>> = PlainTable {
         GoldenColumn::count("row", "number of the row, from 0 on", |g| Some(count(g.row))),
         GoldenColumn::text("output", "name of the output", |g| Some(g.output.as_str().into())),
         GoldenColumn::text("expected", "what was logged with the version", |g| Some(g.expected.as_str().into())),
-        GoldenColumn::text("actual", "what the serving runtime answers", |g| Some(g.actual.as_str().into())),
+        GoldenColumn::text("actual", "what the serving runtime answers; null when it could not be asked", |g| {
+            g.actual.as_deref().map(Into::into)
+        })
+        .or_null(),
         GoldenColumn::float("difference", "of numbers, without sign; null of others", |g| g.difference).or_null(),
         GoldenColumn::flag("matches", "whether they agree within the tolerance", |g| Some(g.matches)),
     ],

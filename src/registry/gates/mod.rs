@@ -27,6 +27,6 @@ pub use evidence::{Evidence, SourceFiles, champion_of};
 pub use gate::{Gate, GateError, GateErrors, Needs, Problem};
 pub use load::load_gates;
 pub use report::{Approval, GateReport, GateResult, GateState, GateVerdict};
-pub use runner::GateRunner;
+pub use runner::{GateRunner, GoldenRows};
 pub use settings::GateSettings;
 pub use signature::{SignatureColumn, signature_of};

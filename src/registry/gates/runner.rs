@@ -1,7 +1,11 @@
 //! Runs gates on a candidate.
 
+use std::fmt;
+use std::sync::Arc;
+
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
+use async_trait::async_trait;
 use serde_json::Value;
 
 use super::evidence::Evidence;
@@ -11,12 +15,20 @@ use super::report::{Approval, GateReport, GateResult, GateVerdict};
 use super::settings::GateSettings;
 use crate::clock::Timestamp;
 use crate::query::sql_file::line_of_error;
-use crate::query::{Parameters, QueryAnswer, QueryEngine, QueryError, Snapshot, format};
+use crate::query::{GoldenRow, Parameters, QueryAnswer, QueryEngine, QueryError, Snapshot, format};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GateRunner {
     engine: QueryEngine,
     settings: GateSettings,
+    golden: Option<Arc<dyn GoldenRows>>,
+}
+
+/// Where golden rows are run.
+#[async_trait]
+pub trait GoldenRows: Send + Sync {
+    /// One row for each golden row of the version, none if it has none.
+    async fn rows(&self, model: &str, version: u32) -> Vec<GoldenRow>;
 }
 
 /// Rows that go into the report, and how much they may hold together.
@@ -30,7 +42,13 @@ const MAX_GATES: usize = 50;
 impl GateRunner {
     #[must_use]
     pub const fn new(engine: QueryEngine, settings: GateSettings) -> Self {
-        Self { engine, settings }
+        Self { engine, settings, golden: None }
+    }
+
+    /// Without this the table of golden rows is empty.
+    #[must_use]
+    pub fn with_golden_rows(self, golden: Arc<dyn GoldenRows>) -> Self {
+        Self { golden: Some(golden), ..self }
     }
 
     #[must_use]
@@ -59,7 +77,11 @@ impl GateRunner {
 
     /// Runs every gate; `around` are the tables beside the evidence.
     pub async fn run(&self, gates: &[Gate], evidence: &Evidence, around: &Snapshot, now: Timestamp) -> GateReport {
-        let snapshot = evidence.snapshot(around);
+        let mut snapshot = evidence.snapshot(around);
+        if let Some(golden) = &self.golden {
+            let rows = golden.rows(&evidence.model, evidence.version).await;
+            snapshot.golden_rows = rows.into_iter().map(Arc::new).collect();
+        }
         let mut results = Vec::with_capacity(gates.len());
         for gate in gates {
             results.push(self.run_one(gate, evidence, &snapshot).await);
@@ -105,6 +127,12 @@ impl GateRunner {
 
     fn folder_error(&self, problem: Problem) -> GateErrors {
         GateErrors(vec![GateError { file: self.settings.directory.clone(), line: 1, problem }])
+    }
+}
+
+impl fmt::Debug for GateRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateRunner").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

@@ -138,7 +138,7 @@ async fn a_good_candidate_passes_every_critical_gate() {
     let expected = [
         ("better_than_champion", passed),
         ("demographic_parity", passed),
-        ("golden_rows", GateVerdict::Inconclusive),
+        ("golden_rows", passed),
         ("no_worse_slice", passed),
         ("robustness", passed),
         ("signature", passed),
@@ -172,7 +172,7 @@ async fn each_gate_rejects_what_it_is_there_for_and_tells_the_rows() {
 async fn nothing_to_decide_by_is_never_a_pass() {
     let empty = report(&Evidence::of(&registry(), "m", 3).unwrap()).await;
     let verdicts = |name: &str| verdict(&empty, name).0;
-    for name in ["better_than_champion", "no_worse_slice", "robustness", "golden_rows"] {
+    for name in ["better_than_champion", "no_worse_slice", "robustness"] {
         assert_eq!(verdicts(name), GateVerdict::Inconclusive, "{name}");
     }
     assert_eq!(empty.state(), GateState::Inconclusive);
@@ -200,21 +200,33 @@ async fn the_first_version_has_nobody_to_beat() {
     assert_eq!(verdict(&report, "no_worse_slice").0, GateVerdict::Passed);
 }
 
+struct Golden(Vec<GoldenRow>);
+
+#[async_trait::async_trait]
+impl GoldenRows for Golden {
+    async fn rows(&self, model: &str, version: u32) -> Vec<GoldenRow> {
+        assert_eq!((model, version), ("m", 3));
+        self.0.clone()
+    }
+}
+
 #[tokio::test]
-async fn golden_rows_that_differ_fail_their_gate() {
-    let row = |matches, difference| {
+async fn a_version_whose_golden_rows_differ_or_could_not_be_run_does_not_pass() {
+    let row = |actual: Option<&str>, matches| {
         let (model, version, output) = ("m".to_owned(), "3".to_owned(), "label".to_owned());
-        let (expected, actual, difference) = ("1".to_owned(), "0".to_owned(), Some(difference));
-        Arc::new(GoldenRow { model, version, row: 0, output, expected, actual, difference, matches })
+        let (expected, actual, difference) = ("1".to_owned(), actual.map(str::to_owned), None);
+        GoldenRow { model, version, row: 0, output, expected, actual, difference, matches }
     };
-    let runner = shipped();
-    let gates = runner.load().await.unwrap();
     let evidence = evidence(&good());
-    for (rows, expected) in [(vec![row(true, 0.0)], GateVerdict::Passed), (vec![row(false, 1.0)], GateVerdict::Failed)]
-    {
-        let around = Snapshot { golden_rows: rows, ..around() };
-        let report = runner.run(&gates, &evidence, &around, Timestamp::default()).await;
-        assert_eq!(verdict(&report, "golden_rows").0, expected);
+    for (rows, expected, state) in [
+        (vec![row(Some("1"), true)], GateVerdict::Passed, GateState::Passed),
+        (vec![row(Some("1"), true), row(Some("0"), false)], GateVerdict::Failed, GateState::Failed),
+        (vec![row(None, false)], GateVerdict::Inconclusive, GateState::Inconclusive),
+    ] {
+        let runner = shipped().with_golden_rows(Arc::new(Golden(rows)));
+        let gates = runner.load().await.unwrap();
+        let report = runner.run(&gates, &evidence, &around(), Timestamp::default()).await;
+        assert_eq!((verdict(&report, "golden_rows").0, report.state()), (expected, state));
     }
 }
 

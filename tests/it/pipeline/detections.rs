@@ -18,7 +18,7 @@ type Found = (String, DetectorKind, Timestamp, Signal);
 
 const BOTH: Shift = Shift { drift: true, decay: true };
 
-fn watching() -> Model {
+pub fn watching() -> Model {
     let mut model = model();
     let patient = DetectorSettings::Cusum(CusumSettings { decision_interval: 12.0, ..CusumSettings::default() });
     let of = |kinds: &[DetectorKind]| kinds.iter().map(|kind| DetectorSettings::from(*kind)).collect::<Vec<_>>();

@@ -9,6 +9,7 @@ mod multivariate;
 pub mod stream;
 mod suspended;
 mod theater;
+mod version_references;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod bad;
 mod batch;
 mod bench;
 mod by_hand;
+mod gate;
 mod hostile;
 mod limits;
 mod swap;

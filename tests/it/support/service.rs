@@ -111,6 +111,11 @@ impl Service {
         self.process = Some(Process::spawn(&mut command, &self.folder.path().join("service.log")));
     }
 
+    /// From the next start on it runs these roles.
+    pub fn set_roles(&mut self, roles: &str) {
+        roles.clone_into(&mut self.roles);
+    }
+
     /// Waits until `/readyz` says so; fails at once when the process has ended.
     pub fn wait_ready(&mut self) {
         for _ in 0..PORT_TRIES {

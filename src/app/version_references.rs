@@ -1,0 +1,245 @@
+//! The references that versions bring along: once one is registered it is counted in the anchors of its model, and sent to
+//! where the windows of that model are judged.
+//!
+//! Everything follows from the registry and from the files, so that it is simply done again after a restart: a reference
+//! that was sent before changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::deployments::source;
+use super::{App, AppError, ReferenceError, read_version_reference};
+use crate::api::{EventSink, RegistryHandle};
+use crate::artifacts::{ArtifactError, ArtifactPath, Artifacts};
+use crate::bus::{BusError, Producer};
+use crate::clock::Clock;
+use crate::model::Model;
+use crate::profile::Reference;
+use crate::registry::{Change, Command, Registry, Stage, Subject, Texts};
+use crate::runner::{PaneTopic, References, RoleError};
+use crate::serve::Source;
+use crate::settings::Settings;
+use crate::window::{PaneRecord, VersionReference};
+
+/// A tag of a version: the file of its reference, among the files of the model or of its run.
+const REFERENCE_TAG: &str = "plimsoll.reference";
+/// What became of it.
+const STATUS_TAG: &str = "plimsoll.reference.status";
+/// Who sets it.
+const AUTHOR: &str = "plimsoll";
+/// How often the registry is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long to wait before what could not be done is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Larger files are not read.
+const LARGEST: u64 = 256 << 20;
+
+/// A version with a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    model: String,
+    version: u32,
+    source: Source,
+    file: String,
+    status: Option<String>,
+}
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// As long as neither the tag nor the place of the files changes.
+    Settled,
+    TryAgain,
+}
+
+struct Follower {
+    registry: RegistryHandle,
+    artifacts: Artifacts,
+    models: Arc<Vec<Model>>,
+    references: References,
+    panes: PaneTopic,
+    commands: String,
+    producer: Arc<Producer>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("the files of the version are at '{0}': only files that were logged to plimsoll are read")]
+    Elsewhere(String),
+    #[error("there is no file '{0}' among those of the model or of its run")]
+    Missing(String),
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    #[error("counting broke off: {0}")]
+    BrokenOff(String),
+}
+
+/// Starts the task; it ends with the other followers.
+pub(super) fn follow(
+    app: &App,
+    settings: &Settings,
+    references: &References,
+    panes: i32,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), AppError> {
+    let follower = Follower {
+        registry: app.registry.clone(),
+        artifacts: Artifacts::open(&settings.artifacts)?,
+        models: Arc::new(settings.models.clone()),
+        references: references.clone(),
+        panes: PaneTopic { name: app.topics.panes.clone(), partitions: panes },
+        commands: app.topics.registry_commands.clone(),
+        producer: Arc::clone(&app.producer),
+        clock: Arc::clone(clock),
+    };
+    tokio::spawn(follower.run(app.followers.token()));
+    Ok(())
+}
+
+impl Follower {
+    async fn run(self, stop: CancellationToken) {
+        let mut seen = None;
+        let mut open: Vec<Wanted> = Vec::new();
+        let mut settled: BTreeMap<(String, u32), (Source, String)> = BTreeMap::new();
+        while !stop.is_cancelled() {
+            let look = self.registry.read(|registry| {
+                let sequence = registry.sequence();
+                (seen != Some(sequence)).then(|| (sequence, wanted(registry, &self.models)))
+            });
+            if let Ok(Some((sequence, now))) = look {
+                seen = Some(sequence);
+                open = now;
+            }
+            let is_open = |wanted: &Wanted| settled.get(&wanted.key()) != Some(&wanted.what());
+            open.retain(is_open);
+            let mut try_again = false;
+            for wanted in &open {
+                match self.bring(wanted).await {
+                    Fate::Settled => {
+                        settled.insert(wanted.key(), wanted.what());
+                    }
+                    Fate::TryAgain => try_again = true,
+                }
+            }
+            let pause = if try_again { PAUSE } else { LOOK };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Counts the reference and sends it, and notes at the version what became of that.
+    async fn bring(&self, wanted: &Wanted) -> Fate {
+        let model = self.models.iter().find(|model| model.name == wanted.model);
+        // A model whose reference comes with its first events has none before.
+        let (Some(model), Some(base)) = (model, self.references.get(&wanted.model)) else { return Fate::TryAgain };
+        let (status, fate) = match self.send(wanted, model, &base).await {
+            Ok((rows, sha256)) => (format!("in use: {rows} rows, sha256 {sha256}"), Fate::Settled),
+            Err(problem @ Problem::Missing(_)) => (format!("waiting: {problem}"), Fate::TryAgain),
+            Err(problem) if problem.is_temporary() => {
+                tracing::warn!(model = wanted.model, version = wanted.version, %problem, "reference is tried again");
+                return Fate::TryAgain;
+            }
+            Err(problem) => (format!("refused: {problem}"), Fate::Settled),
+        };
+        tracing::info!(model = wanted.model, version = wanted.version, status, "reference of a version");
+        if wanted.status.as_ref() != Some(&status)
+            && let Err(error) = self.note(wanted, status).await
+        {
+            tracing::warn!(model = wanted.model, version = wanted.version, error, "reference is not noted");
+        }
+        fate
+    }
+
+    /// Its rows and its SHA-256.
+    async fn send(&self, wanted: &Wanted, model: &Model, base: &Arc<Reference>) -> Result<(u64, String), Problem> {
+        let content = Bytes::from(self.read(wanted).await?);
+        let sha256 = format!("{:x}", Sha256::digest(&content));
+        let (name, model, base) = (wanted.file.clone(), model.clone(), Arc::clone(base));
+        let counted = tokio::task::spawn_blocking(move || read_version_reference(&name, content, &model, &base)).await;
+        let reference = counted.map_err(|error| Problem::BrokenOff(error.to_string()))??;
+        let rows = reference.rows;
+        let record = VersionReference { version: wanted.version.to_string(), reference };
+        self.producer.publish(vec![self.panes.record(&PaneRecord::Reference(record))?]).await?;
+        Ok((rows, sha256))
+    }
+
+    async fn read(&self, wanted: &Wanted) -> Result<Vec<u8>, Problem> {
+        let (folder, run) = match &wanted.source {
+            Source::Artifacts { folder, run } => (folder, run),
+            Source::Elsewhere(place) => return Err(Problem::Elsewhere(place.clone())),
+        };
+        let file = ArtifactPath::parse(&wanted.file)?;
+        for place in [Some(folder), run.as_ref()].into_iter().flatten() {
+            match self.artifacts.read(&place.join(&file), LARGEST).await {
+                Err(ArtifactError::Missing { .. }) => {}
+                read => return Ok(read?),
+            }
+        }
+        Err(Problem::Missing(wanted.file.clone()))
+    }
+
+    async fn note(&self, wanted: &Wanted, status: String) -> Result<(), String> {
+        let command = Command {
+            id: Uuid::new_v4().simple().to_string(),
+            at: self.clock.now(),
+            user: AUTHOR.to_owned(),
+            reason: String::new(),
+            expected_revision: None,
+            gated: false,
+            change: Change::SetTags {
+                subject: Subject::Version(wanted.model.clone(), wanted.version),
+                tags: Texts::from([(STATUS_TAG.to_owned(), status)]),
+            },
+        };
+        let sink: &dyn EventSink = self.producer.as_ref();
+        self.registry.submit(sink, &self.commands, &command).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Wanted {
+    fn key(&self) -> (String, u32) {
+        (self.model.clone(), self.version)
+    }
+
+    fn what(&self) -> (Source, String) {
+        (self.source.clone(), self.file.clone())
+    }
+}
+
+impl Problem {
+    const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Artifact(ArtifactError::Storage { .. }) | Self::Bus(_) | Self::BrokenOff(_))
+    }
+}
+
+/// The versions of monitored models that have a reference and may be used.
+fn wanted(registry: &Registry, models: &[Model]) -> Vec<Wanted> {
+    let versions = models.iter().flat_map(|model| registry.versions_of(&model.name));
+    let usable = versions.filter(|version| version.stage != Stage::Archived);
+    usable
+        .filter_map(|version| {
+            Some(Wanted {
+                model: version.name.clone(),
+                version: version.version,
+                source: source(registry, version),
+                file: version.tags.get(REFERENCE_TAG)?.clone(),
+                status: version.tags.get(STATUS_TAG).cloned(),
+            })
+        })
+        .collect()
+}
