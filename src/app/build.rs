@@ -15,9 +15,7 @@ use super::serving::{self, Prepared};
 use super::threads::Threads;
 use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, load_reference, version_references};
-use crate::api::{
-    self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic,
-};
+use crate::api::{self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits};
 use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;

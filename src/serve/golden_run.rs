@@ -129,6 +129,7 @@ mod tests {
         let deployment = Deployment {
             identity: Identity { model: "m".into(), version: 3 },
             is_primary: false,
+            assignment: None,
             source: Source::Elsewhere("s3://bucket".into()),
             features: None,
             purpose: None,

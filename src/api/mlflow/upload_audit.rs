@@ -41,7 +41,7 @@ impl Drop for UploadAudit {
         let (state, author, path) = (self.state.clone(), std::mem::take(&mut self.author), self.path.clone());
         runtime.spawn(async move {
             let change = Change::FailUpload { path: path.clone(), problem };
-            match submit(&state, author, None, change).await {
+            match submit(&state, author, None, false, change).await {
                 Ok(_) | Err(SubmitError::Rejected(_)) => {}
                 Err(error) => tracing::warn!(?path, %error, "the audit does not hear of an upload that was refused"),
             }

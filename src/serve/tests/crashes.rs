@@ -19,13 +19,10 @@ async fn open(store: &MemoryStore) -> OpenPartition {
     let topics = Topics::named("plimsoll", &["predictions".to_owned()], &["outcomes".to_owned()]);
     let source = SourcePartition { topic: topics.requests.clone(), partition: 0 };
     let (_settled, settled) = watch::channel(true);
-    let role = ServeRole {
-        topics,
-        catalogue: Arc::default(),
-        settings: ServingSettings::default(),
-        metrics: ServingMetrics::new(&Telemetry::default()).unwrap(),
-        settled,
-    };
+    let (settings, metrics) = (ServingSettings::default(), ServingMetrics::new(&Telemetry::default()).unwrap());
+    let (log, _) = answer_log(1, String::new(), &metrics);
+    let (shadow, _) = shadow_queue(log, std::time::Duration::from_secs(1), &metrics);
+    let role = ServeRole { topics, catalogue: Arc::default(), settings, metrics, shadow, settled };
     OpenPartition::open(&role, source, 1, Arc::new(store.clone()), NOW).await.unwrap()
 }
 

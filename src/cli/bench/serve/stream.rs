@@ -11,7 +11,9 @@ use crate::cli::bench::usage::{Meter, Usage};
 use crate::clock::{Clock, SystemClock};
 use crate::event::SourcePartition;
 use crate::runner::OpenPartition;
-use crate::serve::{Catalogue, Entry, ServeRole, Served, ServingMetrics, ServingSettings, Table};
+use crate::serve::{
+    Catalogue, Entry, ServeRole, Served, ServingMetrics, ServingSettings, Table, answer_log, shadow_queue,
+};
 use crate::state::MemoryStore;
 use crate::telemetry::Telemetry;
 
@@ -30,13 +32,10 @@ pub(super) async fn measure(served: Arc<Served>, requests: u64) -> anyhow::Resul
     let entry = Entry { primary: Some(Arc::clone(&served)), versions: [(version, served)].into(), ..Entry::default() };
     catalogue.set(Table { models: [(model.clone(), entry)].into() });
     let (_settled, settled) = watch::channel(true);
-    let role = ServeRole {
-        topics,
-        catalogue,
-        settings: ServingSettings::default(),
-        metrics: ServingMetrics::new(&Telemetry::default())?,
-        settled,
-    };
+    let (settings, metrics) = (ServingSettings::default(), ServingMetrics::new(&Telemetry::default())?);
+    let (log, _) = answer_log(settings.log_queue, String::new(), &metrics);
+    let (shadow, _) = shadow_queue(log, settings.deadline.as_std(), &metrics);
+    let role = ServeRole { topics, catalogue, settings, metrics, shadow, settled };
     let now = || SystemClock.now();
     let mut partition = OpenPartition::open(&role, source, 1, Arc::new(MemoryStore::new()), now()).await?;
     let batches = requests.div_ceil(BATCH) + WARM_UP;
