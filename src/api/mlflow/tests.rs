@@ -292,10 +292,10 @@ async fn errors_have_the_codes_that_clients_act_by() {
     let after = bench.decider.registry.lock().unwrap().clone();
     assert_eq!(before.model("m"), after.model("m"));
     assert!(before.versions().eq(after.versions()));
-    // Each of the two that only the state could refuse is in the log, with who asked.
+    // The two that only the state could refuse and the stage that there is not are in the log, with who asked.
     let decisions = bench.decider.decisions.lock().unwrap();
     let rejected = decisions.iter().filter(|decision| matches!(decision.outcome, Outcome::Rejected { .. }));
-    assert_eq!(rejected.count(), 2);
+    assert_eq!(rejected.count(), 3);
 }
 
 #[tokio::test]
