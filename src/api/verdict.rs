@@ -39,6 +39,7 @@ struct Hook {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "both tools look for this name")]
 pub(super) struct Verdict {
     model: String,
     verdict: RolloutVerdict,

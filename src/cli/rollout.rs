@@ -247,7 +247,9 @@ fn written(standing: &Standing) -> String {
             "  verdict {}: {looks} windows, {n_baseline} predictions of version {baseline}, {n_candidate} of {candidate}",
             verdict.name()
         );
-        comparisons.iter().for_each(|row| push_comparison(&mut text, row));
+        for row in comparisons {
+            push_comparison(&mut text, row);
+        }
     }
     for warning in warnings {
         let _ = writeln!(text, "  warning: {warning}");
@@ -299,7 +301,9 @@ mod tests {
         let mut body = start(line).unwrap();
         assert_eq!((&body["model"], &body["version"]), (&json!("m"), &json!(3)));
         let object = body.as_object_mut().unwrap();
-        ["model", "version", "reason"].map(|key| object.remove(key).unwrap());
+        for key in ["model", "version", "reason"] {
+            object.remove(key).unwrap();
+        }
         let plan: RolloutPlan = serde_json::from_value(body).unwrap();
         assert_eq!(plan.check(), Ok(()));
         let steps: Vec<_> = plan.steps.iter().map(|step| (step.mode.name(), step.weight, step.pause)).collect();

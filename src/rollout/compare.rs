@@ -210,7 +210,7 @@ impl Looking<'_> {
             n,
         };
         let mut row =
-            self.judge_at(SAMPLE_RATIO_LEVEL * self.spent, "sample_ratio", found, self.question.minimum_samples, true);
+            judge_at(SAMPLE_RATIO_LEVEL * self.spent, "sample_ratio", found, self.question.minimum_samples, true);
         row.baseline = None;
         if row.verdict == RolloutVerdict::Fail {
             row.detail = Some(format!(
@@ -222,40 +222,39 @@ impl Looking<'_> {
     }
 
     fn judge(&self, metric: &str, found: Found, minimum: u64, is_required: bool) -> RolloutComparison {
-        self.judge_at(self.level(), metric, found, minimum, is_required)
+        judge_at(self.level(), metric, found, minimum, is_required)
     }
+}
 
-    /// Fails when the effect is at its threshold or beyond **and** more than chance.
-    fn judge_at(&self, level: f64, metric: &str, found: Found, minimum: u64, is_required: bool) -> RolloutComparison {
-        let least = found.n.0.min(found.n.1);
-        let known = found.effect.zip(found.p_value).filter(|_| least >= minimum.max(1));
-        let (verdict, detail) = match (known, found.threshold) {
-            (None, _) => {
-                let (old, new) = found.n;
-                let detail =
-                    format!("{old} cases of the old version and {new} of the new one, {minimum} of either needed");
-                (RolloutVerdict::Inconclusive, Some(detail))
-            }
-            (Some((effect, p_value)), Some(threshold)) if effect >= threshold && p_value < level => {
-                (RolloutVerdict::Fail, None)
-            }
-            (Some(_), None) => (RolloutVerdict::Pass, Some("told only".to_owned())),
-            (Some(_), Some(_)) => (RolloutVerdict::Pass, None),
-        };
-        RolloutComparison {
-            metric: metric.to_owned(),
-            baseline: found.baseline.map(rounded),
-            candidate: found.candidate.map(rounded),
-            effect: found.effect.map(rounded),
-            threshold: found.threshold.map(rounded),
-            p_value: found.p_value.map(rounded),
-            level: rounded(level),
-            n_baseline: found.n.0,
-            n_candidate: found.n.1,
-            verdict,
-            is_required,
-            detail,
+/// Fails when the effect is at its threshold or beyond **and** more than chance.
+fn judge_at(level: f64, metric: &str, found: Found, minimum: u64, is_required: bool) -> RolloutComparison {
+    let least = found.n.0.min(found.n.1);
+    let known = found.effect.zip(found.p_value).filter(|_| least >= minimum.max(1));
+    let (verdict, detail) = match (known, found.threshold) {
+        (None, _) => {
+            let (old, new) = found.n;
+            let detail = format!("{old} cases of the old version and {new} of the new one, {minimum} of either needed");
+            (RolloutVerdict::Inconclusive, Some(detail))
         }
+        (Some((effect, p_value)), Some(threshold)) if effect >= threshold && p_value < level => {
+            (RolloutVerdict::Fail, None)
+        }
+        (Some(_), None) => (RolloutVerdict::Pass, Some("told only".to_owned())),
+        (Some(_), Some(_)) => (RolloutVerdict::Pass, None),
+    };
+    RolloutComparison {
+        metric: metric.to_owned(),
+        baseline: found.baseline.map(rounded),
+        candidate: found.candidate.map(rounded),
+        effect: found.effect.map(rounded),
+        threshold: found.threshold.map(rounded),
+        p_value: found.p_value.map(rounded),
+        level: rounded(level),
+        n_baseline: found.n.0,
+        n_candidate: found.n.1,
+        verdict,
+        is_required,
+        detail,
     }
 }
 

@@ -218,8 +218,8 @@ impl Prediction {
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<f64> {
         match (self, other) {
-            (Self::Value { value: a }, Self::Value { value: b }) => Some((a - b).abs()),
-            (Self::Class { score: Some(a), .. }, Self::Class { score: Some(b), .. }) => Some((a - b).abs()),
+            (Self::Value { value: a }, Self::Value { value: b })
+            | (Self::Class { score: Some(a), .. }, Self::Class { score: Some(b), .. }) => Some((a - b).abs()),
             (Self::Class { scores: Some(all), .. }, Self::Class { scores: Some(wanted), .. }) => {
                 let apart = |(class, share): (&String, &serde_json::Value)| {
                     Some((all.get(class)?.as_f64()? - share.as_f64()?).abs())

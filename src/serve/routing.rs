@@ -47,7 +47,7 @@ impl Routed {
         let Some(routing) = self.routing.as_deref() else {
             return match wish {
                 Some(Arm::Canary) => Err(NoArm::NoRollout),
-                _ => Ok(self.chosen(&self.primary, None)),
+                _ => Ok(chosen(&self.primary, None)),
             };
         };
         let rollout = &routing.assignment.rollout;
@@ -55,24 +55,24 @@ impl Routed {
         let arm = wish.unwrap_or_else(|| routing.assignment.arm(key));
         match (wish, arm, candidate) {
             (Some(_), Arm::Canary, None) => Err(NoArm::NotLoaded),
-            (Some(_), Arm::Canary, Some(candidate)) => Ok(self.chosen(candidate, Some((OVERRIDE, rollout)))),
-            (Some(_), Arm::Stable, _) => Ok(self.chosen(&self.primary, Some((OVERRIDE, rollout)))),
-            (None, Arm::Canary, Some(candidate)) => Ok(self.chosen(candidate, Some((arm.variant(), rollout)))),
+            (Some(_), Arm::Canary, Some(candidate)) => Ok(chosen(candidate, Some((OVERRIDE, rollout)))),
+            (Some(_), Arm::Stable, _) => Ok(chosen(&self.primary, Some((OVERRIDE, rollout)))),
+            (None, Arm::Canary, Some(candidate)) => Ok(chosen(candidate, Some((arm.variant(), rollout)))),
             (None, ..) => {
                 let is_mirrored = routing.assignment.is_mirrored(key);
                 let shadow = candidate.filter(|_| is_mirrored).cloned();
-                Ok(Chosen { shadow, ..self.chosen(&self.primary, Some((Arm::Stable.variant(), rollout))) })
+                Ok(Chosen { shadow, ..chosen(&self.primary, Some((Arm::Stable.variant(), rollout))) })
             }
         }
     }
+}
 
-    fn chosen(&self, served: &Arc<Served>, part: Option<(&'static str, &String)>) -> Chosen {
-        Chosen {
-            served: Arc::clone(served),
-            variant: part.map(|(variant, _)| variant),
-            rollout: part.map(|(_, rollout)| rollout.clone()),
-            shadow: None,
-        }
+fn chosen(served: &Arc<Served>, part: Option<(&'static str, &String)>) -> Chosen {
+    Chosen {
+        served: Arc::clone(served),
+        variant: part.map(|(variant, _)| variant),
+        rollout: part.map(|(_, rollout)| rollout.clone()),
+        shadow: None,
     }
 }
 

@@ -100,7 +100,7 @@ impl Serving {
         let admission = Admission::new(settings.concurrency, settings.queue, metrics.clone());
         let is_leaving = AtomicBool::new(false);
         let refusals = Refusals::default();
-        Self { settings, catalogue, metrics, admission, refusals, log, shadow, clock, settled, is_leaving }
+        Self { catalogue, settings, metrics, admission, refusals, log, shadow, clock, settled, is_leaving }
     }
 
     /// From now on it is not ready, so that balancers send requests elsewhere; it goes on answering.

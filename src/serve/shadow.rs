@@ -159,8 +159,8 @@ mod tests {
 
     use super::*;
 
-    fn read(value: Value) -> Result<Prediction, String> {
-        Ok(serde_json::from_value(value).unwrap())
+    fn read(value: Value) -> Prediction {
+        serde_json::from_value(value).unwrap()
     }
 
     #[test]
@@ -169,10 +169,10 @@ mod tests {
             [json!({"label": "1", "score": 0.9}), json!({"label": "1"}), json!({"value": 100}), json!({"value": 1})];
         let shadow =
             [json!({"label": "1", "score": 0.6}), json!({"label": "0"}), json!({"value": 100.5}), json!({"value": 2})];
-        let mut given: Vec<_> = given.into_iter().map(read).collect();
-        let mut shadow: Vec<_> = shadow.into_iter().map(read).collect();
-        given.extend([Err("it failed".to_owned()), read(json!({"value": 1}))]);
-        shadow.extend([read(json!({"value": 1})), Err("it failed".to_owned())]);
+        let mut given: Vec<_> = given.into_iter().map(|value| Ok(read(value))).collect();
+        let mut shadow: Vec<_> = shadow.into_iter().map(|value| Ok(read(value))).collect();
+        given.extend([Err("it failed".to_owned()), Ok(read(json!({"value": 1})))]);
+        shadow.extend([Ok(read(json!({"value": 1}))), Err("it failed".to_owned())]);
         assert_eq!(Results::of(&given, &shadow), Results { agreed: 2, disagreed: 3, failed: 1 });
     }
 }

@@ -162,7 +162,7 @@ pub(super) fn follow(
             let (state, ended_at) = (RolloutState::RolledBack, Some(at));
             Ok(vec![changed(
                 RolloutChange::RolledBack,
-                Rollout { state, reason, ended_at, cool_down_until, ..rollout },
+                Rollout { state, ended_at, reason, cool_down_until, ..rollout },
             )])
         }
     }
