@@ -39,7 +39,8 @@ pub struct EstimatedPerformance {
     pub recall: Option<Estimate>,
     pub specificity: Option<Estimate>,
     pub f1: Option<Estimate>,
-    /// Ranked by the score's bin; those within one bin count as tied.
+    /// Ranked by the score's bin; those within one bin count as tied. NannyML rounds the counts under its curve to five
+    /// decimals, which takes it up to 5e-9 away.
     pub roc_auc: Option<Estimate>,
     /// Ties as in `sklearn.metrics.average_precision_score`. NannyML gives each prediction a threshold of its own, so
     /// its value depends on the order of rows with equal scores.

@@ -59,6 +59,7 @@ pub struct EstimatedMulticlassPerformance {
     pub macro_recall: Option<Estimate>,
     pub macro_f1: Option<Estimate>,
     pub macro_specificity: Option<Estimate>,
+    /// Ranked by bins of the probabilities; those within one bin count as tied, where NannyML ranks each by itself.
     pub macro_roc_auc: Option<Estimate>,
 }
 
