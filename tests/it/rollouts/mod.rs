@@ -14,7 +14,7 @@ use crate::small;
 use crate::support::{Service, ServiceOptions, eventually, onnxruntime, python_of, run_plimsoll};
 use traffic::Traffic;
 
-const WITHIN: Duration = Duration::from_mins(2);
+const WITHIN: Duration = Duration::from_mins(5);
 const JSON: &str = "application/json";
 
 /// The small model in windows of two seconds, since answers carry the time of the clock.
