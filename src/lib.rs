@@ -12,7 +12,8 @@
 //!   counts), [`drift`] (PSI, KS,
 //!   and twelve other methods, the decision; agreement of attributions), [`quality`] (missing, unseen, out of range,
 //!   constant), [`performance`] (metrics with intervals, decay, estimates without labels, fairness), [`window`] (panes,
-//!   watermarks, windows and their revisions, series of panes for the detectors).
+//!   watermarks, windows and their revisions, series of panes for the detectors), [`rollout`] (who gets a new version,
+//!   and whether it is worse than the old one).
 //! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
 //!   data files), [`state`] (SlateDB), [`artifacts`] (files of
 //!   models on an object store), [`onnx`] (models in ONNX Runtime), [`query`] (DataFusion over the tables).
@@ -44,6 +45,7 @@ pub mod profile;
 pub mod quality;
 pub mod query;
 pub mod registry;
+pub mod rollout;
 pub mod runner;
 pub mod serve;
 pub mod settings;

@@ -18,6 +18,7 @@ mod mlflow;
 mod page;
 mod problem;
 mod registry;
+mod rollouts;
 mod router;
 #[cfg(test)]
 mod samples;
@@ -29,6 +30,7 @@ mod state;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod view;
 
 pub use problem::Problem;

@@ -14,8 +14,8 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{
-    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, serving, sql,
-    tables,
+    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, rollouts,
+    serving, sql, tables, verdict,
 };
 
 /// Signed, so that it needs no token.
@@ -39,6 +39,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/models/{model}/versions/{version}/evaluation", post(registry::evaluate))
         .route("/v1/models/{model}/versions/{version}/gates", get(registry::show_gates).post(registry::run_gates))
         .route("/v1/models/{model}/versions/{version}/gates/approval", post(registry::approve))
+        .route("/v1/rollouts", get(rollouts::list).post(rollouts::start))
+        .route("/v1/rollouts/{model}", get(rollouts::show))
+        .route("/v1/rollouts/{model}/{order}", post(rollouts::order))
+        .route("/v1/verdict/{model}", get(verdict::ask).post(verdict::confirm))
+        .route("/v1/verdict/{model}/rollback", post(verdict::rollback))
         .route("/api/v1/lineage", post(registry::openlineage))
         .route(INCOMING, post(registry::mlflow_webhook))
         .route("/v1/alerts", get(tables::alerts))

@@ -77,6 +77,7 @@ pub(super) fn window(model: &str, week: u32) -> WindowReport {
         confusion: Vec::new(),
         calibration: Vec::new(),
         attributions: Vec::new(),
+        distributions: Vec::new(),
     }
 }
 

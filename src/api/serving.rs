@@ -18,7 +18,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::{ApiState, large_body};
-use crate::serve::{Ask, Entry, NotServed, Refusal, Served, Serving, protocol};
+use crate::rollout::Arm;
+use crate::serve::{Ask, Entry, NotServed, Refusal, Reply, Served, Serving, protocol};
 
 /// Whether this process serves.
 #[derive(Clone, Debug)]
@@ -40,6 +41,11 @@ type Named = Path<(String, String)>;
 
 const PREFIX: &str = "/v2";
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+/// Whose request it is: while a version is rolled out, the same key always gets the same one.
+const KEY: HeaderName = HeaderName::from_static("x-plimsoll-key");
+/// Of a request, which version of a rollout is to answer; of an answer, which one has.
+const VARIANT: HeaderName = HeaderName::from_static("x-plimsoll-variant");
+const LONGEST_KEY: usize = 1_000;
 const RETRY_AFTER_SECONDS: u32 = 1;
 /// What is read of an error that something else than a handler wrote.
 const LARGEST_DETAIL: usize = 4_096;
@@ -177,15 +183,38 @@ async fn answer(
     let body = body.map_err(IntoResponse::into_response)?;
     let serving = state.serving().map_err(IntoResponse::into_response)?;
     let json_length = json_length(headers).map_err(IntoResponse::into_response)?;
-    let answered = serving.answer(Ask { model, version, body, json_length }).await;
-    let encoded = answered.map_err(|refusal| V2Error::from(refusal).into_response())?;
+    let (key, arm) = unit(headers).map_err(IntoResponse::into_response)?;
+    let answered = serving.answer(Ask { model, version, body, json_length, key, arm }).await;
+    let Reply { encoded, variant } = answered.map_err(|refusal| V2Error::from(refusal).into_response())?;
     let mut response = encoded.body.into_response();
     let kind = if encoded.json_length.is_some() { "application/octet-stream" } else { "application/json" };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(length) = encoded.json_length {
         response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
     }
+    if let Some(variant) = variant {
+        response.headers_mut().insert(VARIANT, HeaderValue::from_static(variant));
+    }
     Ok(response)
+}
+
+/// Whose request it is, and the client's own choice of a version.
+fn unit(headers: &HeaderMap) -> Result<(Option<String>, Option<Arm>), V2Error> {
+    let wrong = |message: &str| V2Error::new(StatusCode::BAD_REQUEST, message);
+    let key = match headers.get(KEY) {
+        Some(key) if key.len() > LONGEST_KEY => {
+            return Err(wrong("x-plimsoll-key is too long: write 1,000 bytes or less"));
+        }
+        Some(key) => Some(String::from_utf8_lossy(key.as_bytes()).into_owned()).filter(|key| !key.is_empty()),
+        None => None,
+    };
+    let arm = match headers.get(VARIANT).map(HeaderValue::as_bytes) {
+        None => None,
+        Some(b"stable") => Some(Arm::Stable),
+        Some(b"canary") => Some(Arm::Canary),
+        Some(_) => return Err(wrong("x-plimsoll-variant is stable or canary")),
+    };
+    Ok((key, arm))
 }
 
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, V2Error> {

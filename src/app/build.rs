@@ -10,13 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::golden::golden_rows;
+use super::rollouts;
 use super::serving::{self, Prepared};
 use super::threads::Threads;
 use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, load_reference, version_references};
-use crate::api::{
-    self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits, ViewTopic,
-};
+use crate::api::{self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits};
 use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;
@@ -46,7 +45,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 
 /// What the parts need of the topics.
 struct Connected {
-    /// If HTTP is to be served.
+    /// If HTTP is to be served, or rollouts followed.
     view: Option<Tail>,
     /// If HTTP or models are to be served.
     registry: Option<Tail>,
@@ -283,7 +282,8 @@ async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, Bus
     let topics: Vec<Topic> = app.topics.all(&settings.bus).into_iter().chain(others).collect();
     app.admin.ensure(&topics).await?;
     let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
-    let view = app.parts.contains(&Part::Api).then(|| tail(&ViewTopic::names(&app.topics))).transpose()?;
+    let viewed = rollouts::viewed(app);
+    let view = (!viewed.is_empty()).then(|| tail(&viewed)).transpose()?;
     let reads_registry = app.parts.contains(&Part::Api) || app.parts.contains(&Part::Serve);
     let registry = reads_registry.then(|| tail(std::slice::from_ref(&app.topics.registry))).transpose()?;
     let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
@@ -442,6 +442,7 @@ fn build_roles(
                 roles.push(Box::new(EvaluateRole { models, topics, panes, references, checks: checks.clone() }));
             }
             Part::Registry => roles.push(Box::new(RegistryRole::new(&topics))),
+            Part::Rollouts => roles.push(Box::new(rollouts::role(&topics, &app.view))),
             Part::Webhooks => {
                 roles.push(Box::new(WebhookRole::new(&topics, senders.webhooks.clone(), &app.telemetry)));
             }

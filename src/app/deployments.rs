@@ -1,10 +1,11 @@
 //! What is to be served, from what is registered: of each model the version with the alias `champion` and those in the
-//! stage Production.
+//! stage Production; while a rollout is under way, also its two versions.
 
 use crate::artifacts::ArtifactPath;
 use crate::model::Model;
 use crate::registry::{ModelVersion, RegisteredModel, Registry, Stage};
-use crate::serve::{CHAMPION, Deployment, FEATURES_TAG, Identity, Purpose, Source};
+use crate::rollout::Assignment;
+use crate::serve::{Deployment, FEATURES_TAG, Identity, Purpose, Source};
 
 /// The scheme of plimsoll's own artifacts.
 const ARTIFACTS: &str = "mlflow-artifacts:";
@@ -13,13 +14,14 @@ const ARTIFACTS: &str = "mlflow-artifacts:";
 pub(super) fn deployments(registry: &Registry, models: &[Model]) -> Vec<Deployment> {
     let mut wanted = Vec::new();
     for model in registry.models() {
-        let champion = model.aliases.get(CHAMPION).copied();
-        let in_production = |version: &&ModelVersion| version.stage == Stage::Production;
-        let newest = registry.versions_of(&model.name).filter(in_production).map(|version| version.version).max();
-        let primary = champion.or(newest);
+        let primary = registry.answering(&model.name);
+        let rollout = registry.rollouts().under_way(&model.name);
         for version in registry.versions_of(&model.name) {
-            if version.stage == Stage::Production || champion == Some(version.version) {
-                wanted.push(deployment(registry, model, version, primary == Some(version.version), models));
+            let number = version.version;
+            let assignment = rollout.filter(|rollout| rollout.candidate == number).and_then(Assignment::of);
+            if version.stage == Stage::Production || primary == Some(number) || assignment.is_some() {
+                let deployment = deployment(registry, model, version, primary == Some(number), models);
+                wanted.push(Deployment { assignment, ..deployment });
             }
         }
     }
@@ -42,6 +44,7 @@ fn deployment(
     Deployment {
         identity: Identity { model: model.name.clone(), version: version.version },
         is_primary,
+        assignment: None,
         source: source(registry, version),
         features: version.tags.get(FEATURES_TAG).or_else(|| model.tags.get(FEATURES_TAG)).cloned(),
         purpose: purpose.map(|model| Purpose { task: model.task, positive: model.positive.clone() }),
@@ -79,14 +82,15 @@ fn own(uri: &str) -> Option<ArtifactPath> {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::event::{RolloutMode, RolloutPlan};
     use crate::model::{ReferenceSource, Task};
-    use crate::registry::{Change, Command, Texts, decide};
+    use crate::registry::{CHAMPION, Change, Command, Texts, decide};
 
     fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
         let mut registry = Registry::default();
         for (sequence, change) in (1..).zip(changes) {
             let command = Command {
-                id: sequence.to_string(),
+                id: format!("{sequence:032}"),
                 at: Timestamp::from_millis(1),
                 user: "ada".into(),
                 reason: String::new(),
@@ -136,6 +140,28 @@ mod tests {
         let first = deployments(&registry, &[model]).swap_remove(0);
         assert_eq!(first.source, Source::Artifacts { folder, run: None });
         assert_eq!(first.purpose.map(|purpose| purpose.task), Some(Task::Regression));
+    }
+
+    #[test]
+    fn while_a_rollout_is_under_way_both_of_its_versions_are_served_and_the_old_one_answers() {
+        let create = Change::CreateModel { name: "m".into(), description: String::new(), tags: Texts::new() };
+        let plan: RolloutPlan =
+            serde_json::from_str(r#"{"steps": [{"mode": "shadow", "weight": 10}, {"mode": "canary", "weight": 5}]}"#)
+                .unwrap();
+        let champion = Change::SetAlias { name: "m".into(), alias: CHAMPION.into(), version: 1 };
+        let start = Change::StartRollout { name: "m".into(), version: 2, plan };
+        let mut changes = vec![create, version("s3://b/m"), version("s3://b/m"), champion, start];
+        let under_way = registry(changes.clone());
+        assert_eq!(told(&under_way), [(1, true), (2, false)]);
+        let assignment = deployments(&under_way, &[]).swap_remove(1).assignment.unwrap();
+        assert_eq!((assignment.mode, assignment.salt), (RolloutMode::Shadow, format!("{:032}", 5)));
+        // Also when its stage says otherwise.
+        changes.push(production(2));
+        assert_eq!(told(&registry(changes.clone())), [(1, true), (2, false)]);
+        changes.push(Change::PromoteRollout { name: "m".into() });
+        let promoted = registry(changes);
+        assert_eq!(told(&promoted), [(2, true)]);
+        assert!(deployments(&promoted, &[])[0].assignment.is_none());
     }
 
     #[test]

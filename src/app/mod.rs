@@ -8,6 +8,7 @@ mod build;
 mod deployments;
 mod golden;
 mod reference;
+mod rollouts;
 mod serving;
 mod settle;
 mod threads;
@@ -44,6 +45,7 @@ pub enum Part {
     Evaluate,
     Notify,
     Registry,
+    Rollouts,
     Serve,
     Webhooks,
     Lineage,
@@ -122,12 +124,13 @@ pub enum ReferenceError {
 }
 
 impl Part {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ingest,
         Self::Join,
         Self::Evaluate,
         Self::Notify,
         Self::Registry,
+        Self::Rollouts,
         Self::Webhooks,
         Self::Lineage,
         Self::Serve,
@@ -142,6 +145,7 @@ impl Part {
             Self::Evaluate => "evaluate",
             Self::Notify => "notify",
             Self::Registry => "registry",
+            Self::Rollouts => "rollouts",
             Self::Serve => "serve",
             Self::Webhooks => "webhooks",
             Self::Lineage => "lineage",

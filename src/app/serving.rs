@@ -17,7 +17,10 @@ use crate::clock::Clock;
 use crate::model::Model;
 use crate::onnx::{LIBRARY_VARIABLE, Library, OnnxError, Runtime};
 use crate::runner::Publisher;
-use crate::serve::{AnswerPublisher, Catalogue, Deployment, Loader, ServeRole, Serving, ServingMetrics, answer_log};
+use crate::serve::{
+    AnswerPublisher, Catalogue, Deployment, Loader, ServeRole, Serving, ServingMetrics, ShadowWorker, answer_log,
+    shadow_queue,
+};
 use crate::settings::Settings;
 use crate::telemetry::{Health, Telemetry};
 
@@ -30,6 +33,7 @@ pub(super) struct Prepared {
     pub(super) role: ServeRole,
     loader: Loader,
     publisher: AnswerPublisher,
+    shadow: ShadowWorker,
 }
 
 /// What runs, as long as answers are logged.
@@ -61,12 +65,14 @@ pub(super) fn prepare(
     let metrics = ServingMetrics::new(telemetry)?;
     let topic = topics.predictions.first().cloned().unwrap_or_default();
     let (log, publisher) = answer_log(settings.serving.log_queue, topic, &metrics);
+    let (shadow_in, shadow) = shadow_queue(log.clone(), settings.serving.deadline.as_std(), &metrics);
     let catalogue = Arc::new(Catalogue::default());
     let (settled, is_settled) = watch::channel(false);
     let serving = Arc::new(Serving::new(
         settings.serving.clone(),
         Arc::clone(&catalogue),
         log,
+        shadow_in.clone(),
         metrics.clone(),
         Arc::clone(clock),
         is_settled.clone(),
@@ -76,11 +82,12 @@ pub(super) fn prepare(
         catalogue: Arc::clone(&catalogue),
         settings: settings.serving.clone(),
         metrics: metrics.clone(),
+        shadow: shadow_in,
         settled: is_settled,
     };
     let artifacts = Artifacts::open(&settings.artifacts)?;
     let loader = Loader { catalogue, artifacts, runtime, settings: settings.serving.clone(), metrics, settled };
-    Ok((ServingPart::On(Arc::clone(&serving)), Some(Prepared { serving, role, loader, publisher })))
+    Ok((ServingPart::On(Arc::clone(&serving)), Some(Prepared { serving, role, loader, publisher, shadow })))
 }
 
 /// A library that somebody has named and that is not there is a fault; that there is none is a choice.
@@ -111,6 +118,7 @@ impl Prepared {
         let (wanted, is_wanted) = watch::channel(None);
         tokio::spawn(look(registry.clone(), Arc::clone(models), wanted, stop.clone()));
         tokio::spawn(self.loader.follow(is_wanted, stop.clone()));
+        tokio::spawn(self.shadow.run(stop.clone()));
         let stop_log = CancellationToken::new();
         let publisher = Arc::clone(producer) as Arc<dyn Publisher>;
         let log = tokio::spawn(self.publisher.run(publisher, stop_log.clone()));

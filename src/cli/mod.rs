@@ -13,6 +13,7 @@ mod predict;
 mod reference;
 pub mod replay;
 mod replay_from;
+mod rollout;
 mod sql;
 mod state;
 mod topics;
@@ -78,6 +79,9 @@ enum Command {
     /// Run the gates of a version of a registered model, or show what they said
     #[command(subcommand)]
     Gate(gate::GateCommand),
+    /// Let a new version take over step by step: shadow, canary, promotion or rollback
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Compare two data sets: drift, data quality, performance; a gate for pipelines
     Compare(compare::CompareArgs),
     /// Make a reference profile from a data set
@@ -127,6 +131,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             | Command::Lineage(_)
             | Command::Predict(_)
             | Command::Gate(_)
+            | Command::Rollout(_)
             | Command::State(_)
             | Command::Compare(_)
             | Command::Bench(_)
@@ -142,6 +147,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Lineage(args) => runtime.block_on(lineage::run(args))?,
         Command::Predict(args) => runtime.block_on(predict::run(args))?,
         Command::Gate(command) => return runtime.block_on(gate::run(command, || Ok(load()?))),
+        Command::Rollout(command) => return runtime.block_on(rollout::run(command)),
         // Whoever waits for the verdict must be able to tell it from a failure.
         Command::Compare(args) => {
             return Ok(compare::run(&args).unwrap_or_else(|error| {

@@ -14,7 +14,7 @@ use crate::telemetry::Telemetry;
 
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
-    /// Roles to run in this process: ingest, join, evaluate, notify, registry, webhooks, lineage, serve, api [default: all]
+    /// Roles to run in this process: ingest, join, evaluate, notify, registry, rollouts, webhooks, lineage, serve, api [default: all]
     #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
     roles: Vec<Part>,
 }

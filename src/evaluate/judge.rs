@@ -10,7 +10,7 @@ use super::machine::EvaluateMachine;
 use super::retraining::{self, describe};
 use super::root_cause::{decayed_segments, drifted_segments};
 use super::trace::Standing;
-use crate::event::{DriftRow, MultivariateRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport};
+use crate::event::{DriftRow, MultivariateRow, OffsetRange, QualityRow, Severity, Verdict, WindowReport, is_on_trial};
 use crate::model::{Model, Rule};
 use crate::query::Snapshot;
 use crate::runner::RoleError;
@@ -85,7 +85,8 @@ impl EvaluateMachine {
         }
         let offsets = self.offsets(report);
         self.alerts.settle(&cause, report, &raised, || decay_evidence(report, &offsets, snapshot))?;
-        if report.population.segment.is_some() {
+        // A version on trial is taken back rather than trained again.
+        if report.population.segment.is_some() || is_on_trial(&report.population.variant) {
             return Ok(());
         }
         if let Standing::Bad { since } = self.alerts.standing(&raised.fingerprint, model.retraining.windows) {

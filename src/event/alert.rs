@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     pub fingerprint: Fingerprint,
-    /// `quality`, `drift`, `change`, `decay`, `fairness`, `check`, `check_error`.
+    /// `quality`, `drift`, `change`, `decay`, `fairness`, `check`, `check_error`, `rollout`.
     pub kind: String,
     /// What broke: empty for the model as a whole, else the check's name, the protected attribute, or the series and the
     /// detector.

@@ -7,6 +7,8 @@ mod format;
 mod join_row;
 mod report;
 mod retraining;
+mod rollout;
+mod rollout_analysis;
 mod watermark;
 
 use serde::{Deserialize, Serialize};
@@ -18,10 +20,15 @@ pub use dead_letter::{DeadLetter, Reason};
 pub use format::{FormatError, from_json, to_json};
 pub use join_row::{ClassScores, JoinBlock, JoinRow, JoinRowKind, PackedKind, PackedRow, Text, TextTable};
 pub use report::{
-    AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DriftRow, FairnessRow, FeatureRow,
-    MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
+    AttributionRow, CalibrationRow, ConfusionRow, ContributionRow, DetectionRow, DistributionRow, DriftRow,
+    FairnessRow, FeatureRow, MultivariateRow, PerformanceRow, QualityRow, Verdict, WindowReport, WindowState,
 };
 pub use retraining::{OffsetRange, RetrainingData, RetrainingRequest};
+pub use rollout::{
+    CANARY, OVERRIDE, Rollout, RolloutCriteria, RolloutMode, RolloutPlan, RolloutState, RolloutStep, SHADOW, STABLE,
+    is_on_trial,
+};
+pub use rollout_analysis::{RolloutAnalysis, RolloutComparison, RolloutVerdict};
 pub use watermark::SourceWatermark;
 
 /// A 128-bit hash of an event's id; ids are unique within a model. Written as 16 bytes, which is less than a variable

@@ -51,6 +51,9 @@ pub struct WindowReport {
     pub calibration: Vec<CalibrationRow>,
     #[serde(default)]
     pub attributions: Vec<AttributionRow>,
+    /// Only of whole populations.
+    #[serde(default)]
+    pub distributions: Vec<DistributionRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +261,17 @@ pub struct AttributionRow {
     /// Predictions with an attribution of the feature.
     pub n: u64,
     pub n_reference: u64,
+}
+
+/// Counts that add up over windows and can be compared between versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DistributionRow {
+    /// `prediction.label`, `prediction.score` or `latency_ms`.
+    pub subject: String,
+    /// Identifies the edges of the bins: counts over other edges are no counts of the same thing. 0 where they never change.
+    pub frame: u64,
+    /// Numbers of bins that are not empty, with their counts.
+    pub bins: Vec<(i32, u64)>,
 }
 
 /// A pane at which a sequential detector warned or found that a series had changed.

@@ -88,6 +88,7 @@ fn queries(alert: &Alert) -> Vec<String> {
         "quality" => "quality",
         "fairness" => "fairness",
         "change" => "detections",
+        "rollout" => return with_rollouts(queries, alert),
         _ => "windows",
     };
     let population = &alert.population;
@@ -96,6 +97,14 @@ fn queries(alert: &Alert) -> Vec<String> {
             "SELECT * FROM {table} WHERE model = '{}' AND version = '{}' ORDER BY window_start DESC LIMIT 20",
             population.model, population.version
         ));
+    }
+    queries
+}
+
+fn with_rollouts(mut queries: Vec<String>, alert: &Alert) -> Vec<String> {
+    let model = &alert.population.model;
+    if plain(model) == *model {
+        queries.push(format!("SELECT * FROM rollouts WHERE model = '{model}' ORDER BY started_at DESC"));
     }
     queries
 }

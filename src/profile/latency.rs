@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Ratio of neighbouring bin edges; a quantile is off by at most 1 % of its value.
 const RATIO: f64 = 1.02;
+/// Stands for zero where bins are told by their numbers.
+const ZERO_BIN: i32 = i32::MIN;
 
 /// Counts of values in bins `(1.02^(i−1), 1.02^i]`, as in DDSketch (Masson, Rim & Lee 2019): relative error of any
 /// quantile ≤ (γ − 1)/(γ + 1) ≈ 1 %, and merging is exact addition in any order, which a t-digest cannot offer.
@@ -36,6 +38,32 @@ impl LatencyHistogram {
         for (bin, count) in &other.bins {
             *self.bins.entry(*bin).or_default() += count;
         }
+    }
+
+    /// Numbers of the bins that are not empty, with their counts; [`Self::of_bins`] makes the same histogram of them.
+    #[must_use]
+    pub fn to_bins(&self) -> Vec<(i32, u64)> {
+        let zero = (self.zero > 0).then_some((ZERO_BIN, self.zero));
+        zero.into_iter().chain(self.bins.iter().map(|(bin, count)| (*bin, *count))).collect()
+    }
+
+    #[must_use]
+    pub fn of_bins(bins: &[(i32, u64)]) -> Self {
+        let mut histogram = Self::default();
+        for (bin, count) in bins {
+            match *bin {
+                ZERO_BIN => histogram.zero += count,
+                bin => *histogram.bins.entry(bin).or_default() += count,
+            }
+        }
+        histogram
+    }
+
+    /// Values above `value`, within the bin that holds it.
+    #[must_use]
+    pub fn above(&self, value: f64) -> u64 {
+        let is_above = |bin: i32| RATIO.powi(bin) * (2.0 / (RATIO + 1.0)) > value;
+        self.bins.iter().filter(|(bin, _)| is_above(**bin)).map(|(_, count)| count).sum()
     }
 
     #[must_use]
@@ -90,6 +118,8 @@ mod tests {
             histogram.add(value);
         }
         assert_eq!(histogram.count(), 4);
+        assert_eq!(LatencyHistogram::of_bins(&histogram.to_bins()), histogram);
+        assert_eq!((histogram.above(0.0), histogram.above(1.0)), (2, 1));
         assert_eq!(histogram.quantile(0.5), Some(0.0));
         assert!(histogram.quantile(1.0).unwrap().is_finite());
     }

@@ -27,7 +27,7 @@ pub use error::QueryError;
 pub use parameters::{Parameters, Value};
 
 use crate::clock::Timestamp;
-use crate::event::{Accounting, Alert, RetrainingRequest, WindowReport};
+use crate::event::{Accounting, Alert, RetrainingRequest, Rollout, WindowReport};
 
 /// What the tables hold at one moment. Rows are shared, so a snapshot is cheap.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,7 @@ pub struct Snapshot {
     pub evaluation: Vec<Arc<EvaluationRow>>,
     pub gates: Vec<Arc<GateRow>>,
     pub lineage_runs: Vec<Arc<LineageRunRow>>,
+    pub rollouts: Vec<Arc<Rollout>>,
     /// These are filled for gates only.
     pub signature: Vec<Arc<SchemaRow>>,
     pub monitored_schema: Vec<Arc<SchemaRow>>,

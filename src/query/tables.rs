@@ -22,6 +22,7 @@ mod performance;
 mod quality;
 mod registry_audit;
 mod retraining;
+mod rollouts;
 mod table;
 mod versions;
 mod windows;
@@ -35,7 +36,7 @@ pub use table::Table;
 
 /// All tables, in the order in which they are explained.
 #[must_use]
-pub fn catalogue() -> [&'static dyn Table; 24] {
+pub fn catalogue() -> [&'static dyn Table; 25] {
     [
         &windows::TABLE,
         &features::TABLE,
@@ -56,6 +57,7 @@ pub fn catalogue() -> [&'static dyn Table; 24] {
         &versions::TABLE,
         &registry_audit::TABLE,
         &lineage_runs::TABLE,
+        &rollouts::TABLE,
         &candidate::EVALUATION,
         &candidate::GATES,
         &candidate::SIGNATURE,

@@ -97,6 +97,7 @@ pub fn window(index: i64) -> WindowReport {
         confusion: vec![confusion()],
         calibration: vec![calibration()],
         attributions: vec![attribution()],
+        distributions: Vec::new(),
         detections: vec![DetectionRow {
             series: "error".into(),
             detector: DetectorKind::HddmA,

@@ -19,6 +19,7 @@ impl Audit for RegistryAudit {
             b"logged_model" => "logged models",
             b"lineage_run" => "OpenLineage runs",
             b"webhook" => "webhooks",
+            b"rollout" => "rollouts",
             b"command" => "recent commands",
             _ => return unknown_row(),
         };

@@ -9,6 +9,8 @@ use super::gates::GateReport;
 use super::openlineage::Told;
 use super::webhooks::{SealedSecret, WebhookEvent};
 use crate::clock::Timestamp;
+use crate::event::{RolloutAnalysis, RolloutPlan};
+use crate::rollout::Transition;
 
 /// The longest command in bytes, as it stands on the topic. Its decision is about twice as long, which any broker takes.
 pub const MAX_COMMAND: usize = 1 << 20;
@@ -167,6 +169,33 @@ pub enum Change {
     DeleteVersion {
         name: String,
         version: u32,
+    },
+    /// Lets a version take over step by step.
+    StartRollout {
+        name: String,
+        version: u32,
+        plan: RolloutPlan,
+    },
+    PauseRollout {
+        name: String,
+    },
+    ResumeRollout {
+        name: String,
+    },
+    /// At once, whatever is left of it.
+    PromoteRollout {
+        name: String,
+    },
+    AbortRollout {
+        name: String,
+    },
+    /// What the analysis asks for, of the rollout as it saw it.
+    MoveRollout {
+        name: String,
+        rollout: String,
+        revision: u64,
+        transition: Transition,
+        analysis: RolloutAnalysis,
     },
     SetAlias {
         name: String,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::gates::GateReport;
 use crate::clock::Timestamp;
 
+/// The alias of the version that answers.
+pub const CHAMPION: &str = "champion";
+
 /// Tags and the like: small and in the order of their names.
 pub type Texts = BTreeMap<String, String>;
 

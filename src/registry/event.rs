@@ -10,6 +10,7 @@ use super::gates::GateReport;
 use super::openlineage::LineageRun;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
+use crate::event::Rollout;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -37,6 +38,7 @@ pub enum Event {
     GatesRun { name: String, version: u32, report: GateReport },
     GatesApproved { name: String, version: u32, given: bool },
     VersionDeleted { name: String, version: u32 },
+    RolloutChanged { change: RolloutChange, rollout: Box<Rollout> },
     AliasSet { name: String, alias: String, version: u32, previous: Option<u32> },
     AliasDeleted { name: String, alias: String, version: u32 },
     LoggedModelCreated { model: LoggedModel },
@@ -49,6 +51,19 @@ pub enum Event {
     WebhookDeleted { webhook_id: String },
     TagsSet { subject: Subject, tags: Texts },
     TagDeleted { subject: Subject, key: String },
+}
+
+/// What became of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutChange {
+    Started,
+    Advanced,
+    Paused,
+    Resumed,
+    Promoted,
+    Aborted,
+    RolledBack,
 }
 
 impl Event {

@@ -101,6 +101,7 @@ impl RegistryMachine {
             let payload = match entity {
                 Entity::Model(name) => self.registry.model(name).map(to_json).transpose()?,
                 Entity::Version(name, version) => self.registry.version(name, *version).map(to_json).transpose()?,
+                Entity::Rollout(id) => self.registry.rollout(id).map(to_json).transpose()?,
                 // What is not registered stands in the log only.
                 _ => continue,
             };

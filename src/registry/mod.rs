@@ -18,6 +18,7 @@ mod recent;
 mod record;
 mod rejection;
 mod role;
+pub mod rollouts;
 mod rows;
 #[cfg(test)]
 mod samples;
@@ -31,10 +32,10 @@ pub use audit::RegistryAudit;
 pub use command::{Change, Command, MAX_COMMAND};
 pub use decide::decide;
 pub use entity::{
-    DatasetInput, Evaluated, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion,
+    CHAMPION, DatasetInput, Evaluated, Experiment, LoggedModel, LoggedModelStatus, Metric, ModelOutput, ModelVersion,
     RegisteredModel, Run, RunStatus, Stage, Subject, Texts,
 };
-pub use event::Event;
+pub use event::{Event, RolloutChange};
 pub use lineage::{CODE_TAG, Code, DVC_TAG, DataVersion, Lineage, Measured, OFFSETS_TAG, REQUEST_TAG};
 pub use record::{Decision, Outcome};
 pub use rejection::{Rejection, RejectionKind};

@@ -74,6 +74,11 @@ impl Change {
             | Self::CreateVersion { name, .. }
             | Self::MirrorModel { name, .. }
             | Self::DeleteAlias { name, .. }
+            | Self::PauseRollout { name }
+            | Self::ResumeRollout { name }
+            | Self::PromoteRollout { name }
+            | Self::AbortRollout { name }
+            | Self::MoveRollout { name, .. }
             | Self::SetTags { subject: Subject::Model(name), .. }
             | Self::DeleteTag { subject: Subject::Model(name), .. } => Some((name, None)),
             Self::DescribeVersion { name, version, .. }
@@ -83,6 +88,7 @@ impl Change {
             | Self::FailGates { name, version, .. }
             | Self::ApproveGates { name, version, .. }
             | Self::TransitionStage { name, version, .. }
+            | Self::StartRollout { name, version, .. }
             | Self::DeleteVersion { name, version }
             | Self::SetAlias { name, version, .. }
             | Self::SetTags { subject: Subject::Version(name, version), .. }

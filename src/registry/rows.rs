@@ -14,7 +14,8 @@ pub(super) const COUNTERS: &str = "counters";
 /// Points of metrics, by run and command.
 const POINTS: &str = "points/";
 /// Prefixes of the rows that [`Entity::key`] names.
-const ENTITIES: [&str; 7] = ["experiment/", "run/", "model/", "version/", "logged_model/", "webhook/", "lineage_run/"];
+const ENTITIES: [&str; 8] =
+    ["experiment/", "run/", "model/", "version/", "logged_model/", "webhook/", "lineage_run/", "rollout/"];
 
 impl Registry {
     /// The present row of an entity.
@@ -27,6 +28,7 @@ impl Registry {
             Entity::LoggedModel(id) => self.logged_models.get(id).map(encode).transpose(),
             Entity::LineageRun(id) => self.lineage_runs.get(id).map(encode).transpose(),
             Entity::Webhook(id) => self.webhooks.get(id).map(encode).transpose(),
+            Entity::Rollout(id) => self.rollout(id).map(encode).transpose(),
         }
     }
 
@@ -58,6 +60,7 @@ impl Registry {
                 self.versions.entry(id).or_default().insert(version, decode(value)?);
             }
             "lineage_run/" => drop(self.lineage_runs.insert(id, decode(value)?)),
+            "rollout/" => self.rollouts.restore(decode(value)?),
             "webhook/" => drop(self.webhooks.insert(id, decode(value)?)),
             "logged_model/" => drop(self.logged_models.insert(id, decode(value)?)),
             _ => drop(self.log_metrics(&id, &decode::<Vec<Metric>>(value)?)),

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entity::{Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Run, RunStatus, Subject, Texts};
+use super::entity::{
+    CHAMPION, Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Run, RunStatus, Stage, Subject, Texts,
+};
 use super::event::Event;
 use super::gates::Approval;
 use super::openlineage::LineageRun;
+use super::rollouts::Rollouts;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
-use crate::event::key_of;
+use crate::event::{Rollout, key_of};
 
 /// The experiment of runs that name none; it is there from the beginning.
 pub const DEFAULT_EXPERIMENT: &str = "0";
@@ -29,6 +32,7 @@ pub struct Registry {
     pub(super) webhooks: BTreeMap<String, Webhook>,
     /// Of others, by their ids.
     pub(super) lineage_runs: BTreeMap<String, LineageRun>,
+    pub(super) rollouts: Rollouts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,7 @@ pub enum Entity {
     LoggedModel(String),
     Webhook(String),
     LineageRun(String),
+    Rollout(String),
 }
 
 impl Entity {
@@ -62,6 +67,7 @@ impl Entity {
             Self::LoggedModel(id) => key_of(&["logged_model", id]),
             Self::Webhook(id) => key_of(&["webhook", id]),
             Self::LineageRun(id) => key_of(&["lineage_run", id]),
+            Self::Rollout(id) => key_of(&["rollout", id]),
         }
     }
 }
@@ -87,6 +93,7 @@ impl Default for Registry {
             logged_models: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             lineage_runs: BTreeMap::new(),
+            rollouts: Rollouts::default(),
         }
     }
 }
@@ -161,6 +168,28 @@ impl Registry {
         self.lineage_runs.get(id)
     }
 
+    #[must_use]
+    pub const fn rollouts(&self) -> &Rollouts {
+        &self.rollouts
+    }
+
+    #[must_use]
+    pub fn rollout(&self, id: &str) -> Option<&Rollout> {
+        self.rollouts.get(id)
+    }
+
+    /// The version that answers requests which name none: the champion, else the newest in production. While a rollout is
+    /// under way, the one that did at its start.
+    #[must_use]
+    pub fn answering(&self, name: &str) -> Option<u32> {
+        if let Some(rollout) = self.rollouts.under_way(name) {
+            return Some(rollout.baseline);
+        }
+        let champion = self.model(name)?.aliases.get(CHAMPION).copied();
+        let in_production = |version: &&ModelVersion| version.stage == Stage::Production;
+        champion.or_else(|| self.versions_of(name).filter(in_production).map(|version| version.version).max())
+    }
+
     pub fn webhooks(&self) -> impl Iterator<Item = &Webhook> {
         self.webhooks.values()
     }
@@ -193,6 +222,7 @@ impl Registry {
                         version.updated_at = at;
                     }
                 }
+                Entity::Rollout(id) => self.rollouts.set_revision(id, sequence),
                 _ => {}
             }
         }
@@ -260,6 +290,9 @@ impl Registry {
                 self.webhooks.remove(webhook_id);
                 vec![Entity::Webhook(webhook_id.clone())]
             }
+            Event::RolloutChanged { rollout, .. } => {
+                self.rollouts.put(rollout).into_iter().map(Entity::Rollout).collect()
+            }
             registered => self.apply_to_models(registered),
         }
     }
@@ -278,7 +311,8 @@ impl Registry {
                 self.models.remove(name);
                 let versions = self.versions.remove(name).unwrap_or_default();
                 let versions = versions.into_keys().map(|version| Entity::Version(name.clone(), version));
-                std::iter::once(Entity::Model(name.clone())).chain(versions).collect()
+                let rollouts = self.rollouts.forget(name).into_iter().map(Entity::Rollout);
+                std::iter::once(Entity::Model(name.clone())).chain(versions).chain(rollouts).collect()
             }
             Event::VersionCreated { version } => {
                 let (name, number) = (version.name.clone(), version.version);
@@ -348,6 +382,7 @@ impl Registry {
             touched.push(Entity::Version(new_name.to_owned(), *number));
         }
         self.versions.insert(new_name.to_owned(), versions);
+        touched.extend(self.rollouts.rename(name, new_name).into_iter().map(Entity::Rollout));
         touched
     }
 

@@ -33,7 +33,7 @@ pub struct Answered {
     pub answers: Vec<Result<Prediction, String>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Features {
     Rows(Vec<Map<String, Value>>),
     Tensors(Vec<Tensor>),

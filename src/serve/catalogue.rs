@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::routing::{Routed, Routing};
 use super::served::{Identity, Served};
 
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Entry {
     pub versions: BTreeMap<u32, Arc<Served>>,
     /// Why versions that should be served are not.
     pub failures: BTreeMap<u32, String>,
+    /// If a version is being rolled out.
+    pub routing: Option<Arc<Routing>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +66,18 @@ impl Catalogue {
                 found.ok_or_else(|| entry.why(model, Some(version)))
             }
         }
+    }
+}
+
+impl Catalogue {
+    /// What may answer a request: the version that it names, else the primary and what is being rolled out beside it.
+    pub fn route(&self, model: &str, version: Option<&str>) -> Result<Routed, NotServed> {
+        let primary = self.find(model, version)?;
+        if version.is_some_and(|version| !version.is_empty()) {
+            return Ok(Routed { primary, routing: None });
+        }
+        let routing = self.table.load().models.get(model).and_then(|entry| entry.routing.clone());
+        Ok(Routed { primary, routing })
     }
 }
 

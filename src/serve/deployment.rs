@@ -1,9 +1,9 @@
 //! What is to be served, as the registry has it.
 
-use crate::artifacts::ArtifactPath;
-
 use super::prediction::Purpose;
 use super::served::Identity;
+use crate::artifacts::ArtifactPath;
+use crate::rollout::Assignment;
 
 /// The alias of the version that answers.
 pub const CHAMPION: &str = "champion";
@@ -11,11 +11,13 @@ pub const CHAMPION: &str = "champion";
 pub const FEATURES_TAG: &str = "plimsoll.features";
 
 /// One version that is to be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
     pub identity: Identity,
     /// Whether it answers requests that name no version.
     pub is_primary: bool,
+    /// Which requests it gets beside the primary, if it is being rolled out.
+    pub assignment: Option<Assignment>,
     pub source: Source,
     /// As [`FEATURES_TAG`] has it.
     pub features: Option<String>,

@@ -14,6 +14,7 @@ use super::catalogue::{Catalogue, Table};
 use super::deployment::Deployment;
 use super::fetch::{LoadError, fetch};
 use super::metrics::ServingMetrics;
+use super::routing::Routing;
 use super::served::{Identity, Served};
 use super::settings::ServingSettings;
 use crate::artifacts::Artifacts;
@@ -138,6 +139,10 @@ impl Loader {
                 if deployment.is_primary {
                     entry.primary = Some(Arc::clone(served));
                 }
+            }
+            if let Some(assignment) = &deployment.assignment {
+                let candidate = held.loaded.get(&deployment.identity).map(|(_, served)| Arc::clone(served));
+                entry.routing = Some(Arc::new(Routing { assignment: assignment.clone(), candidate }));
             }
             if let Some(failure) = held.failed.get(&deployment.identity) {
                 entry.failures.insert(version, failure.reason.clone());

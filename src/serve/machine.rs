@@ -12,10 +12,12 @@ use super::answer_log::{Answered, Features, events};
 use super::catalogue::Catalogue;
 use super::metrics::ServingMetrics;
 use super::protocol::{InferAnswer, InferRequest};
+use super::routing::{Chosen, Routed};
 use super::rows::{self, RowAnswer};
-use super::served::{AnswerError, Served};
+use super::served::AnswerError;
 use super::serving::{ids, millis};
 use super::settings::ServingSettings;
+use super::shadow::{ShadowQueue, Shadowed};
 use crate::bus::{Outgoing, Record, Records, Topics};
 use crate::clock::Timestamp;
 use crate::event::SourcePartition;
@@ -28,6 +30,7 @@ pub(super) struct ServeMachine {
     catalogue: Arc<Catalogue>,
     settings: ServingSettings,
     metrics: ServingMetrics,
+    shadow: ShadowQueue,
     outgoing: Vec<Outgoing>,
 }
 
@@ -39,8 +42,8 @@ struct Waiting {
     features: Map<String, Value>,
 }
 
-/// Rows for one version, to be run together.
-type Groups = BTreeMap<(String, u32), (Arc<Served>, Vec<Waiting>)>;
+/// Rows of one version and part of a rollout, to be run together.
+type Groups = BTreeMap<(String, u32, Option<&'static str>, bool), (Chosen, Vec<Waiting>)>;
 /// Answers by the number of their record, so that they leave in the order of the requests.
 type Answers = BTreeMap<usize, Outgoing>;
 
@@ -54,6 +57,7 @@ impl ServeMachine {
         catalogue: Arc<Catalogue>,
         settings: ServingSettings,
         metrics: ServingMetrics,
+        shadow: ShadowQueue,
     ) -> Self {
         Self {
             source,
@@ -62,6 +66,7 @@ impl ServeMachine {
             catalogue,
             settings,
             metrics,
+            shadow,
             outgoing: Vec::new(),
         }
     }
@@ -87,12 +92,15 @@ impl ServeMachine {
             Ok(json) => match rows::read_if_rows(json) {
                 Ok(Ok((mut rows, rows::Shape::One))) => {
                     let row = rows.pop().unwrap_or_default();
-                    match self.served(row.model.as_deref(), row.version.as_deref()) {
-                        Ok(served) => {
-                            let identity = (served.identity.model.clone(), served.identity.version);
-                            let id = row.id.unwrap_or_else(|| fallback.clone());
+                    let id = row.id.clone().unwrap_or_else(|| fallback.clone());
+                    let unit = row.key.as_ref().unwrap_or(&id);
+                    match self.chosen(row.model.as_deref(), row.version.as_deref(), unit) {
+                        Ok(chosen) => {
+                            let identity = &chosen.served.identity;
+                            let group =
+                                (identity.model.clone(), identity.version, chosen.variant, chosen.shadow.is_some());
                             let waiting = Waiting { record: number, key, id, features: row.features };
-                            groups.entry(identity).or_insert_with(|| (served, Vec::new())).1.push(waiting);
+                            groups.entry(group).or_insert_with(|| (chosen, Vec::new())).1.push(waiting);
                             return;
                         }
                         Err(error) => refuse(self, row.id, row.model, error),
@@ -115,9 +123,11 @@ impl ServeMachine {
         answers.insert(number, answer);
     }
 
-    fn served(&self, model: Option<&str>, version: Option<&str>) -> Result<Arc<Served>, String> {
+    /// What answers for the one whose request it is.
+    fn chosen(&self, model: Option<&str>, version: Option<&str>, unit: &str) -> Result<Chosen, String> {
         let model = model.ok_or("the request names no model: rows have 'model', tensors 'model_name'")?;
-        self.catalogue.find(model, version).map_err(|error| error.to_string())
+        let routed: Routed = self.catalogue.route(model, version).map_err(|error| error.to_string())?;
+        routed.choose(unit, None).map_err(|error| error.to_string())
     }
 
     /// Answers tensors, which are a batch already.
@@ -128,7 +138,9 @@ impl ServeMachine {
         now: Timestamp,
     ) -> Result<(String, Vec<u8>), String> {
         let begun = Instant::now();
-        let served = self.served(request.model.as_deref(), request.version.as_deref())?;
+        let id = request.id.get_or_insert_with(|| fallback.to_owned()).clone();
+        let chosen = self.chosen(request.model.as_deref(), request.version.as_deref(), &id)?;
+        let served = &chosen.served;
         let rows = request.rows();
         if rows == 0 || rows > self.settings.max_rows {
             return Err(format!("the request has {rows} rows, 1 to {} are allowed", self.settings.max_rows));
@@ -138,7 +150,6 @@ impl ServeMachine {
         // Raw bytes have no place in a record.
         request.binary_output = false;
         request.outputs.iter_mut().for_each(|output| output.binary = None);
-        let id = request.id.get_or_insert_with(|| fallback.to_owned()).clone();
         let outputs = served.run(&inputs, begun + self.settings.deadline.as_std());
         let answers = match &outputs {
             Ok(outputs) => served.predictions(outputs, rows),
@@ -151,12 +162,13 @@ impl ServeMachine {
         })?;
         self.metrics.observe(&model, WAY, begun.elapsed());
         self.metrics.count_request(&model, WAY, "ok", 1);
-        self.log(&served, ids(Some(&id), rows), Features::Tensors(inputs), answers, begun, now);
+        self.log(&chosen, ids(&id, rows), Features::Tensors(inputs), answers, begun, now);
         Ok((id, body))
     }
 
     /// Answers the rows of one version, in batches.
-    fn answer(&mut self, served: &Arc<Served>, waiting: Vec<Waiting>, now: Timestamp, answers: &mut Answers) {
+    fn answer(&mut self, chosen: &Chosen, waiting: Vec<Waiting>, now: Timestamp, answers: &mut Answers) {
+        let served = &chosen.served;
         let mut waiting = waiting.into_iter().peekable();
         while waiting.peek().is_some() {
             let batch: Vec<Waiting> = waiting.by_ref().take(self.settings.max_rows).collect();
@@ -169,6 +181,7 @@ impl ServeMachine {
             let (mut ids, mut kept, mut logged) = (Vec::new(), Vec::new(), Vec::new());
             for (row, answer) in batch.into_iter().zip(found) {
                 let told = served.row_answer(row.id.clone(), &answer, latency_ms);
+                let told = RowAnswer { variant: chosen.variant, ..told };
                 let body = serde_json::to_vec(&told).unwrap_or_default();
                 answers.insert(row.record, self.response(row.key, &row.id, body));
                 self.metrics.count_request(model, WAY, if answer.is_ok() { "ok" } else { "refused" }, 1);
@@ -178,13 +191,13 @@ impl ServeMachine {
                     logged.push(answer.map_err(|error| error.to_string()));
                 }
             }
-            self.log(served, ids, Features::Rows(kept), logged, begun, now);
+            self.log(chosen, ids, Features::Rows(kept), logged, begun, now);
         }
     }
 
     fn log(
         &mut self,
-        served: &Arc<Served>,
+        chosen: &Chosen,
         ids: Vec<String>,
         features: Features,
         answers: Vec<Result<super::Prediction, String>>,
@@ -193,8 +206,16 @@ impl ServeMachine {
     ) {
         let Some(topic) = &self.predictions else { return };
         let count = answers.len();
-        let (served, latency_ms) = (Arc::clone(served), millis(begun));
-        let answered = Answered { served, variant: None, rollout: None, at, latency_ms, ids, features, answers };
+        let (served, latency_ms) = (Arc::clone(&chosen.served), millis(begun));
+        let (variant, rollout) = (chosen.variant.map(str::to_owned), chosen.rollout.clone());
+        if let Some(candidate) = &chosen.shadow
+            && count > 0
+        {
+            let (candidate, rollout) = (Arc::clone(candidate), rollout.clone());
+            let (ids, features, answers) = (ids.clone(), features.clone(), answers.clone());
+            self.shadow.push(Shadowed { candidate, rollout, at, ids, features, answers });
+        }
+        let answered = Answered { served, variant, rollout, at, latency_ms, ids, features, answers };
         self.outgoing.append(&mut events(topic, &answered));
         self.metrics.count_logged("published", count);
     }
@@ -222,8 +243,8 @@ impl Machine for ServeMachine {
         for (number, record) in records.iter().enumerate() {
             self.take(number, &record, now, &mut groups, &mut answers);
         }
-        for (served, waiting) in groups.into_values() {
-            self.answer(&served, waiting, now, &mut answers);
+        for (chosen, waiting) in groups.into_values() {
+            self.answer(&chosen, waiting, now, &mut answers);
         }
         self.outgoing.extend(answers.into_values());
         Ok(())

@@ -16,6 +16,7 @@ pub struct ServingMetrics {
     log_waiting: GaugeVec,
     models: GaugeVec,
     loads: IntCounterVec,
+    shadow: IntCounterVec,
 }
 
 /// Upper bounds in seconds.
@@ -68,6 +69,11 @@ impl ServingMetrics {
                 "Attempts to load a version, by result.",
                 &["result"],
             )?,
+            shadow: telemetry.counter(
+                "plimsoll_serving_shadow_total",
+                "Rows of shadow requests: answers that agreed or disagreed with those given, failed ones, dropped ones.",
+                &["model", "result"],
+            )?,
         };
         // From the start, so that a rate over them sees the first.
         for result in ["published", "dropped", "refused"] {
@@ -102,6 +108,11 @@ impl ServingMetrics {
 
     pub fn set_log_waiting(&self, count: usize) {
         self.log_waiting.with_label_values(&NONE).set(count as f64);
+    }
+
+    /// `result` is `agreed`, `disagreed`, `failed` or `dropped`.
+    pub fn count_shadow(&self, model: &str, result: &str, count: usize) {
+        self.shadow.with_label_values(&[model, result]).inc_by(count as u64);
     }
 
     pub fn count_load(&self, is_loaded: bool) {

@@ -180,6 +180,16 @@ fn class(
 }
 
 impl Prediction {
+    /// Whether both come to the same: the same label, or values that differ by at most this share of the larger one.
+    #[must_use]
+    pub fn says_as(&self, other: &Self, tolerance: f64) -> bool {
+        match (self, other) {
+            (Self::Value { value: a }, Self::Value { value: b }) => (a - b).abs() <= tolerance * a.abs().max(b.abs()),
+            (Self::Class { label: a, .. }, Self::Class { label: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+
     /// Whether both say the same, numbers within `tolerance` of each other.
     #[must_use]
     pub fn agrees(&self, other: &Self, tolerance: f64) -> bool {

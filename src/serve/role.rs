@@ -10,6 +10,7 @@ use super::catalogue::Catalogue;
 use super::machine::ServeMachine;
 use super::metrics::ServingMetrics;
 use super::settings::ServingSettings;
+use super::shadow::ShadowQueue;
 use crate::bus::Topics;
 use crate::event::SourcePartition;
 use crate::runner::{Machine, Role, RoleError};
@@ -22,6 +23,7 @@ pub struct ServeRole {
     pub catalogue: Arc<Catalogue>,
     pub settings: ServingSettings,
     pub metrics: ServingMetrics,
+    pub shadow: ShadowQueue,
     /// Whether everything has been tried that is to be served.
     pub settled: watch::Receiver<bool>,
 }
@@ -57,6 +59,7 @@ impl Role for ServeRole {
             Arc::clone(&self.catalogue),
             self.settings.clone(),
             self.metrics.clone(),
+            self.shadow.clone(),
         )))
     }
 }

@@ -12,6 +12,8 @@ pub struct RowRequest {
     /// On topics; over HTTP the path has it.
     pub model: Option<String>,
     pub version: Option<String>,
+    /// Whose request it is: while a version is rolled out, the same key always gets the same one.
+    pub key: Option<String>,
     pub features: Map<String, Value>,
 }
 
@@ -22,6 +24,9 @@ pub struct RowAnswer {
     pub model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// While a rollout is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +76,7 @@ impl RowRequest {
             id: name(&mut object, "id")?,
             model: name(&mut object, "model")?,
             version: name(&mut object, "version")?,
+            key: name(&mut object, "key")?,
             features,
         })
     }
@@ -79,7 +85,7 @@ impl RowRequest {
 impl RowAnswer {
     #[must_use]
     pub fn failed(id: String, model: String, version: Option<String>, error: String) -> Self {
-        Self { id, model, version, prediction: None, latency_ms: None, error: Some(error) }
+        Self { id, model, version, variant: None, prediction: None, latency_ms: None, error: Some(error) }
     }
 }
 

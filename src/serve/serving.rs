@@ -13,11 +13,14 @@ use super::answer_log::{AnswerLog, Answered, Features};
 use super::catalogue::{Catalogue, NotServed};
 use super::metrics::ServingMetrics;
 use super::protocol::{Encoded, InferAnswer, InferRequest, ProtocolError, split};
+use super::routing::{Chosen, NoArm, Routed};
 use super::rows::{self, RowAnswer, RowRequest, Shape};
 use super::served::{AnswerError, Served};
 use super::settings::ServingSettings;
+use super::shadow::{ShadowQueue, Shadowed};
 use crate::clock::Clock;
 use crate::onnx::OnnxError;
+use crate::rollout::Arm;
 
 /// Everything that answers need; shared by all requests.
 pub struct Serving {
@@ -26,6 +29,7 @@ pub struct Serving {
     pub(super) metrics: ServingMetrics,
     admission: Admission,
     log: AnswerLog,
+    shadow: ShadowQueue,
     clock: Arc<dyn Clock>,
     settled: watch::Receiver<bool>,
     is_leaving: AtomicBool,
@@ -40,6 +44,25 @@ pub struct Ask {
     pub body: bytes::Bytes,
     /// Length of the JSON, if raw bytes follow.
     pub json_length: Option<usize>,
+    /// Whose request it is; the id decides where nobody says.
+    pub key: Option<String>,
+    /// The client's own choice between the versions of a rollout.
+    pub arm: Option<Arm>,
+}
+
+/// The answer, and which part of a rollout has given it; none where several have, or there is no rollout.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub encoded: Encoded,
+    pub variant: Option<&'static str>,
+}
+
+/// Rows that the same version answers.
+struct Lot {
+    chosen: Chosen,
+    rows: Vec<usize>,
+    /// None begins when the ones before have been answered.
+    begun: Option<Instant>,
 }
 
 /// Why there is no answer, by what the client can do about it.
@@ -67,13 +90,14 @@ impl Serving {
         settings: ServingSettings,
         catalogue: Arc<Catalogue>,
         log: AnswerLog,
+        shadow: ShadowQueue,
         metrics: ServingMetrics,
         clock: Arc<dyn Clock>,
         settled: watch::Receiver<bool>,
     ) -> Self {
         let admission = Admission::new(settings.concurrency, settings.queue, metrics.clone());
         let is_leaving = AtomicBool::new(false);
-        Self { catalogue, settings, metrics, admission, log, clock, settled, is_leaving }
+        Self { settings, catalogue, metrics, admission, log, shadow, clock, settled, is_leaving }
     }
 
     /// From now on it is not ready, so that balancers send requests elsewhere; it goes on answering.
@@ -93,7 +117,7 @@ impl Serving {
     }
 
     /// Answers a request in the protocol or of plain rows.
-    pub async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Encoded, Refusal> {
+    pub async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Reply, Refusal> {
         let answered = self.answer_in_time(ask).await;
         if let Err(refusal) = &answered {
             self.metrics.count_request("", WAY, refusal.name(), 1);
@@ -101,14 +125,14 @@ impl Serving {
         answered
     }
 
-    async fn answer_in_time(self: &Arc<Self>, ask: Ask) -> Result<Encoded, Refusal> {
+    async fn answer_in_time(self: &Arc<Self>, ask: Ask) -> Result<Reply, Refusal> {
         let begun = Instant::now();
         let within = self.settings.deadline.as_std();
-        let served = self.catalogue.find(&ask.model, ask.version.as_deref())?;
+        let routed = self.catalogue.route(&ask.model, ask.version.as_deref())?;
         let slot = self.admission.enter(within).await?;
         let deadline = begun + within;
         let serving = Arc::clone(self);
-        let run = tokio::task::spawn_blocking(move || serving.run(&served, &ask, deadline, &slot));
+        let run = tokio::task::spawn_blocking(move || serving.run(&routed, &ask, deadline, &slot));
         // The run is stopped at its deadline, too; this is for one that does not hear it.
         let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
         match tokio::time::timeout(left, run).await {
@@ -118,7 +142,7 @@ impl Serving {
         }
     }
 
-    fn run(&self, served: &Arc<Served>, ask: &Ask, deadline: Instant, _: &Slot) -> Result<Encoded, Refusal> {
+    fn run(&self, routed: &Routed, ask: &Ask, deadline: Instant, _: &Slot) -> Result<Reply, Refusal> {
         let begun = Instant::now();
         let (json, raw) = split(&ask.body, ask.json_length)?;
         let json: Value = serde_json::from_slice(json)
@@ -126,11 +150,11 @@ impl Serving {
         let answered = match rows::read_if_rows(json) {
             Ok(rows) => {
                 let (rows, shape) = rows.map_err(Refusal::Invalid)?;
-                self.rows(served, rows, shape, deadline, begun)
+                self.rows(routed, ask, (rows, shape), deadline, begun)
             }
-            Err(json) => self.infer(served, InferRequest::read(json, raw)?, deadline, begun),
+            Err(json) => self.infer(routed, ask, InferRequest::read(json, raw)?, deadline, begun),
         };
-        let model = served.identity.model.as_str();
+        let model = routed.primary.identity.model.as_str();
         self.metrics.observe(model, WAY, begun.elapsed());
         if answered.is_ok() {
             self.metrics.count_request(model, WAY, "ok", 1);
@@ -140,17 +164,21 @@ impl Serving {
 
     fn infer(
         &self,
-        served: &Arc<Served>,
+        routed: &Routed,
+        ask: &Ask,
         mut request: InferRequest,
         deadline: Instant,
         begun: Instant,
-    ) -> Result<Encoded, Refusal> {
+    ) -> Result<Reply, Refusal> {
         let rows = request.rows();
         self.refuse_many(rows)?;
+        let id = request.id.clone().unwrap_or_else(new_id);
+        let chosen = routed.choose(ask.key.as_ref().unwrap_or(&id), ask.arm)?;
+        let served = &chosen.served;
         let inputs = std::mem::take(&mut request.inputs);
         let inputs = served.layout().accept(inputs).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let outputs = served.run(&inputs, deadline);
-        let ids = ids(request.id.as_deref(), rows);
+        let ids = ids(&id, rows);
         let answers = match &outputs {
             Ok(outputs) => served.predictions(outputs, rows),
             Err(error) => vec![Err(error.to_string()); rows],
@@ -161,51 +189,62 @@ impl Serving {
         });
         // An output that the model does not have is the client's mistake, and no answer.
         if !matches!(encoded, Err(Refusal::Invalid(_))) {
-            self.log(served, ids, Features::Tensors(inputs), answers, begun);
+            self.log(&chosen, ids, Features::Tensors(inputs), answers, begun);
         }
-        encoded
+        Ok(Reply { encoded: encoded?, variant: chosen.variant })
     }
 
     fn rows(
         &self,
-        served: &Arc<Served>,
-        rows: Vec<RowRequest>,
-        shape: Shape,
+        routed: &Routed,
+        ask: &Ask,
+        (mut rows, shape): (Vec<RowRequest>, Shape),
         deadline: Instant,
         begun: Instant,
-    ) -> Result<Encoded, Refusal> {
+    ) -> Result<Reply, Refusal> {
         self.refuse_many(rows.len())?;
-        let features: Vec<&Map<String, Value>> = rows.iter().map(|row| &row.features).collect();
-        let answers = served.rows(&features, deadline);
-        if let (Shape::One, [Err(AnswerError::Input(error))]) = (shape, answers.as_slice()) {
-            return Err(Refusal::Invalid(error.to_string()));
-        }
-        let latency_ms = millis(begun);
-        let (mut told, mut ids, mut kept, mut logged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let alone = match (shape, answers.as_slice()) {
-            (Shape::One, [Err(AnswerError::Model(error))]) => Some(error.clone()),
+        let mut told: Vec<Option<RowAnswer>> = vec![None; rows.len()];
+        let lots = lots(routed, ask, &mut rows, begun)?;
+        let variant = match lots.as_slice() {
+            [Lot { chosen, .. }] => chosen.variant,
             _ => None,
         };
-        for (row, answer) in rows.into_iter().zip(answers) {
-            let id = row.id.unwrap_or_else(new_id);
-            told.push(served.row_answer(id.clone(), &answer, latency_ms));
-            // What is wrong with a request is no answer of the model.
-            if !matches!(answer, Err(AnswerError::Input(_))) {
-                ids.push(id);
-                kept.push(row.features);
-                logged.push(answer.map_err(|error| error.to_string()));
+        for Lot { chosen, rows: members, begun } in lots {
+            let begun = begun.unwrap_or_else(Instant::now);
+            let features: Vec<&Map<String, Value>> = members.iter().map(|row| &rows[*row].features).collect();
+            let answers = chosen.served.rows(&features, deadline);
+            if let (Shape::One, [Err(AnswerError::Input(error))]) = (shape, answers.as_slice()) {
+                return Err(Refusal::Invalid(error.to_string()));
             }
-        }
-        self.log(served, ids, Features::Rows(kept), logged, begun);
-        if let Some(error) = alone {
-            return Err(error.into());
+            let alone = match (shape, answers.as_slice()) {
+                (Shape::One, [Err(AnswerError::Model(error))]) => Some(error.clone()),
+                _ => None,
+            };
+            let latency_ms = millis(begun);
+            let (mut ids, mut kept, mut logged) = (Vec::new(), Vec::new(), Vec::new());
+            for (row, answer) in members.into_iter().zip(answers) {
+                let RowRequest { id, features, .. } = std::mem::take(&mut rows[row]);
+                let id = id.unwrap_or_default();
+                let said = chosen.served.row_answer(id.clone(), &answer, latency_ms);
+                told[row] = Some(RowAnswer { variant: chosen.variant, ..said });
+                // What is wrong with a request is no answer of the model.
+                if !matches!(answer, Err(AnswerError::Input(_))) {
+                    ids.push(id);
+                    kept.push(features);
+                    logged.push(answer.map_err(|error| error.to_string()));
+                }
+            }
+            self.log(&chosen, ids, Features::Rows(kept), logged, begun);
+            if let Some(error) = alone {
+                return Err(error.into());
+            }
         }
         let body = match shape {
             Shape::One => serde_json::to_vec(&told.first()),
             Shape::Many => serde_json::to_vec(&told),
         };
         let body = body.map_err(|error| Refusal::Failed(format!("the answer cannot be written: {error}")))?;
-        Ok(Encoded { body, json_length: None })
+        Ok(Reply { encoded: Encoded { body, json_length: None }, variant })
     }
 
     fn refuse_many(&self, rows: usize) -> Result<(), Refusal> {
@@ -221,7 +260,7 @@ impl Serving {
 
     fn log(
         &self,
-        served: &Arc<Served>,
+        chosen: &Chosen,
         ids: Vec<String>,
         features: Features,
         answers: Vec<Result<super::Prediction, String>>,
@@ -230,17 +269,47 @@ impl Serving {
         if answers.is_empty() {
             return;
         }
+        let (at, latency_ms) = (self.clock.now(), millis(begun));
+        if let Some(candidate) = &chosen.shadow {
+            self.shadow.push(Shadowed {
+                candidate: Arc::clone(candidate),
+                rollout: chosen.rollout.clone(),
+                at,
+                ids: ids.clone(),
+                features: features.clone(),
+                answers: answers.clone(),
+            });
+        }
         self.log.push(Answered {
-            served: Arc::clone(served),
-            variant: None,
-            rollout: None,
-            at: self.clock.now(),
-            latency_ms: millis(begun),
+            served: Arc::clone(&chosen.served),
+            variant: chosen.variant.map(str::to_owned),
+            rollout: chosen.rollout.clone(),
+            at,
+            latency_ms,
             ids,
             features,
             answers,
         });
     }
+}
+
+/// Divides rows among the versions by their keys, and gives ids to those that have none. Only the time of the first lot
+/// counts from the beginning of the request.
+fn lots(routed: &Routed, ask: &Ask, rows: &mut [RowRequest], begun: Instant) -> Result<Vec<Lot>, NoArm> {
+    let mut lots: Vec<Lot> = Vec::new();
+    for (number, row) in rows.iter_mut().enumerate() {
+        let id: &String = row.id.get_or_insert_with(new_id);
+        let key = ask.key.as_ref().or(row.key.as_ref()).unwrap_or(id);
+        let chosen = routed.choose(key, ask.arm)?;
+        match lots.iter_mut().find(|lot| lot.chosen.is_alike(&chosen)) {
+            Some(lot) => lot.rows.push(number),
+            None => {
+                let begun = lots.is_empty().then_some(begun);
+                lots.push(Lot { chosen, rows: vec![number], begun });
+            }
+        }
+    }
+    Ok(lots)
 }
 
 impl Served {
@@ -258,6 +327,7 @@ impl Served {
                 id,
                 model,
                 version,
+                variant: None,
                 prediction: Some(prediction.clone()),
                 latency_ms: Some(latency_ms),
                 error: None,
@@ -268,9 +338,8 @@ impl Served {
 }
 
 /// The id of each row: that of the request, numbered where it has several rows.
-pub(super) fn ids(id: Option<&str>, rows: usize) -> Vec<String> {
-    let id = id.map_or_else(new_id, str::to_owned);
-    if rows == 1 { vec![id] } else { (0..rows).map(|row| format!("{id}-{row}")).collect() }
+pub(super) fn ids(id: &str, rows: usize) -> Vec<String> {
+    if rows == 1 { vec![id.to_owned()] } else { (0..rows).map(|row| format!("{id}-{row}")).collect() }
 }
 
 pub(super) fn millis(begun: Instant) -> f64 {
@@ -311,6 +380,15 @@ impl From<NotServed> for Refusal {
         match error {
             NotServed::Model { .. } | NotServed::Version { .. } => Self::Missing(error.to_string()),
             NotServed::Failed { .. } => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<NoArm> for Refusal {
+    fn from(error: NoArm) -> Self {
+        match error {
+            NoArm::NoRollout => Self::Invalid(error.to_string()),
+            NoArm::NotLoaded => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -34,7 +34,9 @@ fn machine() -> ServeMachine {
     let source = SourcePartition { topic: topics.requests.clone(), partition: 1 };
     let metrics = ServingMetrics::new(&Telemetry::default()).unwrap();
     let settings = ServingSettings { max_request: 200, ..ServingSettings::default() };
-    ServeMachine::new(source, &topics, Arc::default(), settings, metrics)
+    let (log, _) = answer_log(10, "predictions".to_owned(), &metrics);
+    let (shadow, _) = shadow_queue(log, std::time::Duration::from_secs(1), &metrics);
+    ServeMachine::new(source, &topics, Arc::default(), settings, metrics, shadow)
 }
 
 #[tokio::test]

@@ -1,11 +1,17 @@
 //! What a window's outcomes and attributions are made of, beside the reference's.
 
-use crate::event::{AttributionRow, CalibrationRow, ConfusionRow};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::event::{AttributionRow, CalibrationRow, ConfusionRow, DistributionRow};
 use crate::performance::{
     CalibrationBin, ConfusionCell, OutcomeAnchors, OutcomeCounts, calibration_curve, confusion_matrix,
 };
-use crate::profile::{Anchors, AttributionSums, Profile, ValueAnchors};
+use crate::profile::{Anchors, AttributionSums, LABEL_COLUMN, NumericAnchors, Profile, SCORE_COLUMN, ValueAnchors};
 
+/// The latency among the distributions.
+pub const LATENCY: &str = "latency_ms";
+const UNSEEN_BIN: i32 = -1;
+const INVALID_BIN: i32 = -2;
 /// Cells of one matrix, the largest ones: that of a hundred classes has ten thousand.
 const MAX_CELLS: usize = 400;
 /// Bins of one window's curves, of the classes with the most outcomes.
@@ -38,6 +44,41 @@ pub fn confusion_rows(
             count: cell.count,
         })
         .collect()
+}
+
+/// What was predicted, as labels and in deciles of the reference, and how long it took. Labels are known by the hash of
+/// their names, so that versions with different references can be compared. Missing predictions are left out: they are errors.
+#[must_use]
+pub fn distribution_rows(anchors: &Anchors, profile: &Profile) -> Vec<DistributionRow> {
+    let mut rows = Vec::new();
+    for (column, counts) in anchors.columns.iter().zip(&profile.columns) {
+        if ![LABEL_COLUMN, SCORE_COLUMN].contains(&column.name.as_str()) {
+            continue;
+        }
+        let (frame, mut bins): (u64, Vec<(i32, u64)>) = match &column.values {
+            ValueAnchors::Numeric(numeric) => (frame_of(numeric), (0..).zip(numeric.coarse(&counts.bins)).collect()),
+            ValueAnchors::Categorical(labels) => {
+                let named = labels.categories().iter().map(|name| number_of(name));
+                (0, named.zip(counts.bins.iter().copied()).collect())
+            }
+        };
+        bins.extend([(INVALID_BIN, counts.invalid), (UNSEEN_BIN, counts.unseen)]);
+        bins.retain(|(_, count)| *count > 0);
+        rows.push(DistributionRow { subject: column.name.clone(), frame, bins });
+    }
+    rows.push(DistributionRow { subject: LATENCY.to_owned(), frame: 0, bins: profile.latency.to_bins() });
+    rows
+}
+
+fn frame_of(anchors: &NumericAnchors) -> u64 {
+    let bins = anchors.coarse(&[]).len();
+    let edges = (0..bins).filter_map(|bin| anchors.coarse_bounds(bin).1);
+    xxh3_64(&edges.flat_map(f64::to_le_bytes).collect::<Vec<u8>>())
+}
+
+/// Not negative.
+fn number_of(label: &str) -> i32 {
+    i32::try_from(xxh3_64(label.as_bytes()) >> 33).unwrap_or(i32::MAX)
 }
 
 /// The calibration curve of every class; see [`calibration_curve`]. Empty for regressions and without probabilities.

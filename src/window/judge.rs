@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::breakdown::{attribution_rows, calibration_rows, confusion_rows, negative_label};
+use super::breakdown::{attribution_rows, calibration_rows, confusion_rows, distribution_rows, negative_label};
 use super::root_cause::bin_contributions;
 use crate::clock::{Span, Timestamp};
 use crate::drift;
@@ -92,6 +92,10 @@ pub fn report(
         calibration: calibration_rows(anchors, normal_outcomes, outcomes),
         attributions: normal
             .map_or_else(Vec::new, |normal| attribution_rows(&reference.anchors, &normal.profile, profile)),
+        distributions: match frame.population.segment {
+            None => distribution_rows(&reference.anchors, profile),
+            Some(_) => Vec::new(),
+        },
         detections: Vec::new(),
         quality: quality_rows(model, reference, frame, profile, level(model.quality.alpha)),
         multivariate: normal.map_or_else(Vec::new, |normal| {

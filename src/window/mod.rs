@@ -8,7 +8,7 @@ mod series;
 mod watermark;
 
 pub use crate::event::SourceWatermark;
-pub use breakdown::{attribution_rows, calibration_rows, confusion_rows, negative_label};
+pub use breakdown::{LATENCY, attribution_rows, calibration_rows, confusion_rows, distribution_rows, negative_label};
 pub use judge::{Contents, Frame, report};
 pub use pane::{PaneCounts, PaneKey, PanePartial, PaneRecord, RawRows, VersionReference, partial_key};
 pub use root_cause::{SegmentSides, bin_contributions, segment_contributions};

@@ -5,6 +5,9 @@ usage: models.py register URL FOLDER     trains and registers all, each with the
        models.py version URL KIND        registers another version of 'm' and makes it champion: good, golden (whose golden
                                          rows it does not reproduce), corrupt (a damaged file) or external (which asks for
                                          another file)
+       models.py first URL               registers 'm' alone and makes it champion
+       models.py candidate URL KIND      registers another version of 'm' and leaves the alias where it is: good, errs (on three of
+                                         ten amounts) or slow
 Prints one JSON line at the end.
 """
 
@@ -120,6 +123,73 @@ def rows(frame):
     return json.loads(frame.to_json(orient="records", double_precision=15))
 
 
+def by_hand(nodes):
+    """Takes what `mixed` takes, and says 1 for amounts above 4.5; `nodes` make `trouble` of `amount`, which is 0 or NaN."""
+    make = onnx.helper
+    constants = {"middle": [4.5], "nothing": [0.0], "most": [6.5]}
+    nodes = nodes + [
+        make.make_node("Sub", ["amount", "middle"], ["above"]),
+        make.make_node("Sigmoid", ["above"], ["sure"]),
+        make.make_node("Add", ["sure", "trouble"], ["one"]),
+        make.make_node("Constant", [], ["whole"], value=make.make_tensor("w", onnx.TensorProto.FLOAT, [1], [1.0])),
+        make.make_node("Sub", ["whole", "one"], ["zero"]),
+        make.make_node("Concat", ["zero", "one"], ["probabilities"], axis=1),
+        make.make_node("Greater", ["amount", "middle"], ["is_one"]),
+        make.make_node("Cast", ["is_one"], ["label"], to=onnx.TensorProto.INT64),
+    ]
+    used = {name for node in nodes for name in node.input}
+    initial = [make.make_tensor(name, onnx.TensorProto.FLOAT, [1], constants[name]) for name in constants if name in used]
+    inputs = [
+        make.make_tensor_value_info("amount", onnx.TensorProto.FLOAT, [None, 1]),
+        make.make_tensor_value_info("colour", onnx.TensorProto.STRING, [None, 1]),
+    ]
+    outputs = [
+        make.make_tensor_value_info("label", onnx.TensorProto.INT64, [None, 1]),
+        make.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [None, 2]),
+    ]
+    graph = make.make_graph(nodes, "by_hand", inputs, outputs, initial)
+    made = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(made)
+    return made
+
+
+def errs():
+    node = onnx.helper.make_node
+    return by_hand([
+        node("Sub", ["most", "amount"], ["left"]),
+        node("Sqrt", ["left"], ["root"]),
+        node("Mul", ["root", "nothing"], ["trouble"]),
+    ])
+
+
+def slow():
+    node = onnx.helper.make_node
+    shape = onnx.helper.make_tensor("s", onnx.TensorProto.INT64, [2], [700, 700])
+    return by_hand([
+        node("ReduceMean", ["amount"], ["mean"], keepdims=1),
+        node("Constant", [], ["large"], value=shape),
+        node("Expand", ["mean", "large"], ["square"]),
+        node("MatMul", ["square", "square"], ["once"]),
+        node("MatMul", ["once", "square"], ["twice"]),
+        node("ReduceMean", ["twice"], ["much"], keepdims=1),
+        node("Mul", ["much", "nothing"], ["none"]),
+        node("Mul", ["amount", "nothing"], ["flat"]),
+        node("Add", ["flat", "none"], ["trouble"]),
+    ])
+
+
+def candidate(exported):
+    with mlflow.start_run():
+        logged = mlflow.onnx.log_model(
+            exported,
+            name="model",
+            registered_model_name="m",
+            signature=infer_signature(mixed()[1]),
+            pip_requirements=["onnx"],
+        )
+    return logged.registered_model_version
+
+
 def register(name, made, golden=None):
     exported, frame, expected = made
     with mlflow.start_run():
@@ -174,7 +244,14 @@ def main():
             frame.to_parquet(Path(sys.argv[3], f"{name}.parquet"))
         print(json.dumps({"registered": list(made)}))
         return
+    if what == "first":
+        print(json.dumps({"version": str(register("m", mixed()))}))
+        return
     kind = sys.argv[3]
+    if what == "candidate":
+        made = {"good": lambda: mixed(strength=0.5)[0], "errs": errs, "slow": slow}[kind]()
+        print(json.dumps({"version": str(candidate(made))}))
+        return
     if kind == "good":
         version = register("m", mixed(strength=0.1))
     elif kind == "golden":

@@ -58,7 +58,7 @@ pub(in crate::api) async fn evaluate(
     let Evaluation { rows } = read(&body)?;
     let count = rows.len();
     let change = Change::RecordEvaluation { name: model, version, rows };
-    let decision = submit(&state, Author::of(&headers), None, change).await.map_err(problem)?;
+    let decision = submit(&state, Author::of(&headers), None, false, change).await.map_err(problem)?;
     Ok(Json(json!({ "rows": count, "sequence": decision.sequence })))
 }
 
@@ -85,7 +85,7 @@ pub(in crate::api) async fn run_gates(
         let (around, now) = (state.snapshot(), state.parts.clock.now());
         let report = state.parts.gates.run(&gates, &evidence, &around, now).await;
         let change = Change::RecordGates { name: model.clone(), version, report };
-        match submit(&state, author.clone(), Some(evidence.revision), change).await {
+        match submit(&state, author.clone(), Some(evidence.revision), false, change).await {
             Err(SubmitError::Rejected(rejection)) if rejection.kind == RejectionKind::Conflict && left > 0 => {}
             submitted => {
                 submitted.map_err(problem)?;
@@ -105,7 +105,7 @@ pub(in crate::api) async fn approve(
     let version = number(&model, &version)?;
     let Word { given } = read(&body)?;
     let change = Change::ApproveGates { name: model.clone(), version, given };
-    submit(&state, Author::of(&headers), None, change).await.map_err(problem)?;
+    submit(&state, Author::of(&headers), None, false, change).await.map_err(problem)?;
     standing(&state, &model, version).map(Json)
 }
 
@@ -177,17 +177,19 @@ fn schema(state: &ApiState, model: &str) -> Vec<SchemaRow> {
 /// Gates that cannot run are told in the audit, and change nothing.
 async fn refuse(state: &ApiState, author: Author, model: &str, version: u32, problem_text: String) -> Problem {
     let change = Change::FailGates { name: model.to_owned(), version, problem: problem_text.clone() };
-    match submit(state, author, None, change).await {
+    match submit(state, author, None, false, change).await {
         Err(SubmitError::Rejected(_)) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "gates_broken", problem_text),
         Err(error) => problem(error),
         Ok(_) => Problem::internal(problem_text),
     }
 }
 
-pub(super) async fn submit(
+/// `gated` asks for passed gates where the change needs them.
+pub(in crate::api) async fn submit(
     state: &ApiState,
     author: Author,
     expected_revision: Option<u64>,
+    gated: bool,
     change: Change,
 ) -> Result<Decision, SubmitError> {
     let parts = &state.parts;
@@ -197,7 +199,7 @@ pub(super) async fn submit(
         user: author.user,
         reason: author.reason,
         expected_revision,
-        gated: false,
+        gated,
         change,
     };
     parts.registry.submit(parts.sink.as_ref(), &parts.topics.registry_commands, &command).await
@@ -217,11 +219,11 @@ fn unknown(model: &str, version: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_version", detail)
 }
 
-fn behind(behind: Behind) -> Problem {
+pub(in crate::api) fn behind(behind: Behind) -> Problem {
     Problem::unavailable("registry_behind", behind.to_string(), RETRY_AFTER_SECONDS)
 }
 
-pub(super) fn problem(error: SubmitError) -> Problem {
+pub(in crate::api) fn problem(error: SubmitError) -> Problem {
     let rejection = match error {
         SubmitError::Rejected(rejection) => rejection,
         SubmitError::Unavailable(reason) => {

@@ -24,7 +24,7 @@ use crate::registry::{Command, Decision, Entity, MAX_COMMAND, Outcome, Registry,
 
 pub(super) use card::answer as card;
 pub use follow::follow_registry;
-pub(super) use gates::{approve, evaluate, run_gates, show_gates};
+pub(super) use gates::{approve, behind, evaluate, problem, run_gates, show_gates, submit};
 pub use incoming::SeenDeliveries;
 pub(super) use incoming::mlflow_webhook;
 pub(super) use lineage::lineage;
@@ -166,6 +166,10 @@ fn show(registered: &mut Registered, registry: &Registry, decision: &Decision, t
                     registered.put_lineage_run(rows::lineage_run(run));
                 }
             }
+            Entity::Rollout(id) => match registry.rollout(id) {
+                Some(rollout) => registered.put_rollout(rollout.clone()),
+                None => registered.remove_rollout(id),
+            },
             Entity::Experiment(_) | Entity::Run(_) | Entity::LoggedModel(_) | Entity::Webhook(_) => {}
         }
     }

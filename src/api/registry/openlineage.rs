@@ -29,6 +29,6 @@ pub(in crate::api) async fn openlineage(
         Err(error) => return Err(Problem::bad_request("malformed_event", error.to_string())),
     };
     let change = Change::RecordLineage { told: event.told() };
-    let decision = submit(&state, Author::of(&headers), None, change).await.map_err(problem)?;
+    let decision = submit(&state, Author::of(&headers), None, false, change).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(json!({ "outcome": "applied", "sequence": decision.sequence }))))
 }

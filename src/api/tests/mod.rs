@@ -4,6 +4,7 @@ mod edge;
 mod events;
 mod exposition;
 mod first_page;
+mod rollouts;
 mod tables;
 
 use std::path::Path;
@@ -77,7 +78,15 @@ impl Bench {
         Self::with(Sink::default(), |_| {})
     }
 
+    fn with_registry(registry: RegistryHandle) -> Self {
+        Self::build(Sink::default(), registry, |_| {})
+    }
+
     fn with(sink: Sink, change: impl FnOnce(&mut HttpSettings)) -> Self {
+        Self::build(sink, RegistryHandle::default(), change)
+    }
+
+    fn build(sink: Sink, registry: RegistryHandle, change: impl FnOnce(&mut HttpSettings)) -> Self {
         let mut settings = HttpSettings { listen: "127.0.0.1:8080".parse().unwrap(), max_body: 4_096, token: None };
         change(&mut settings);
         let (sink, telemetry) = (Arc::new(sink), Telemetry::default());
@@ -87,7 +96,7 @@ impl Bench {
             models: vec![samples::model()],
             topics: samples::topics(),
             view: ViewHandle::new(filled()),
-            registry: RegistryHandle::default(),
+            registry,
             artifacts: artifacts(folder.path(), 1_000),
             serving: ServingPart::Off("it is not served here".into()),
             outbound: samples::outbound(),

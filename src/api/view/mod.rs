@@ -16,6 +16,7 @@ use crate::event::{
     Accounting, Alert, AlertState, FormatError, RetrainingRequest, SourcePartition, WindowReport, from_json, key_of,
 };
 use crate::query::{AccountingRow, ModelRow, Snapshot};
+use crate::registry::rollouts::Windows;
 
 pub use follow::{TailSource, follow};
 pub use registered::{Judged, Registered};
@@ -157,6 +158,7 @@ impl View {
             evaluation: self.registered.evaluation(),
             gates: self.registered.gates(),
             lineage_runs: self.registered.lineage_runs(),
+            rollouts: self.registered.rollouts(),
             ..Snapshot::default()
         });
         self.snapshot = Some(Arc::clone(&snapshot));
@@ -225,6 +227,13 @@ impl View {
         }
     }
 
+    /// Keys begin with the model's name.
+    fn windows_of(&self, model: &str) -> Vec<Arc<WindowReport>> {
+        let prefix = key_of(&[model, ""]);
+        let found = self.windows.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+        found.map(|(_, window)| Arc::clone(window)).collect()
+    }
+
     fn with_lag(&self, source: &SourcePartition, row: &Accounting) -> AccountingRow {
         let lag = self.ends.get(source).map(|end| (end - row.next_offset).max(0));
         AccountingRow { accounting: row.clone(), lag }
@@ -246,6 +255,12 @@ impl ViewHandle {
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let unchanged = self.0.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone();
         unchanged.unwrap_or_else(|| self.update(View::snapshot))
+    }
+}
+
+impl Windows for ViewHandle {
+    fn of_model(&self, model: &str) -> Vec<Arc<WindowReport>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).windows_of(model)
     }
 }
 

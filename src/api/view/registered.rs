@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::event::Rollout;
 use crate::query::{EvaluationRow, GateRow, LineageRunRow, ModelRow, RegistryAuditRow, VersionRow};
 use crate::registry::Stage;
 
@@ -15,6 +16,7 @@ pub struct Registered {
     versions: BTreeMap<String, BTreeMap<u32, Arc<VersionRow>>>,
     judged: BTreeMap<(String, u32), Judged>,
     lineage_runs: BTreeMap<String, Arc<LineageRunRow>>,
+    rollouts: BTreeMap<String, Arc<Rollout>>,
     audit: VecDeque<Arc<RegistryAuditRow>>,
 }
 
@@ -53,6 +55,18 @@ impl Registered {
 
     pub fn put_lineage_run(&mut self, row: Arc<LineageRunRow>) {
         self.lineage_runs.insert(row.run_id.clone(), row);
+    }
+
+    pub fn put_rollout(&mut self, rollout: Rollout) {
+        self.rollouts.insert(rollout.id.clone(), Arc::new(rollout));
+    }
+
+    pub fn remove_rollout(&mut self, id: &str) {
+        self.rollouts.remove(id);
+    }
+
+    pub(super) fn rollouts(&self) -> Vec<Arc<Rollout>> {
+        self.rollouts.values().cloned().collect()
     }
 
     pub(super) fn lineage_runs(&self) -> Vec<Arc<LineageRunRow>> {

@@ -14,6 +14,7 @@ use crate::join::JoinAudit;
 use crate::notify::NotifyAudit;
 use crate::registry::RegistryAudit;
 use crate::registry::openlineage::OpenLineageAudit;
+use crate::registry::rollouts::RolloutAudit;
 use crate::registry::webhooks::WebhookAudit;
 use crate::runner::{Audit, Findings, audit};
 use crate::serve::ServeAudit;
@@ -35,7 +36,7 @@ pub(super) enum StateCommand {
 /// Which partitions; all of them if nothing is given.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Selection {
-    /// Only this role: ingest, join, evaluate, notify, registry, webhooks or lineage
+    /// Only this role: ingest, join, evaluate, notify, registry, rollouts, webhooks or lineage
     #[arg(long, value_name = "ROLE")]
     pub(super) role: Option<String>,
     /// Only partitions of this topic
@@ -89,6 +90,7 @@ async fn look_at(root: &StateRoot, partition: &StatePartition) -> Result<Finding
         "notify" => Box::new(NotifyAudit),
         "registry" => Box::new(RegistryAudit),
         "serve" => Box::new(ServeAudit),
+        "rollouts" => Box::new(RolloutAudit),
         "webhooks" => Box::new(WebhookAudit),
         "lineage" => Box::new(OpenLineageAudit),
         other => {

@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(1);
 const BATCH: usize = 1_000;
 const POLL: Duration = Duration::from_millis(100);
-const ROLES: [&str; 8] = ["ingest", "join", "evaluate", "notify", "registry", "webhooks", "lineage", "serve"];
+const ROLES: [&str; 9] =
+    ["ingest", "join", "evaluate", "notify", "registry", "rollouts", "webhooks", "lineage", "serve"];
 
 /// A client for the deployment's Kafka. The embedded broker is started for as long as this lives.
 pub(in crate::cli) struct Broker {

@@ -47,7 +47,7 @@ pub(super) async fn run(args: &ResetArgs, root: &StateRoot, settings: &Settings)
     }
     let broker = refuse_while_owned(settings).await?;
     let groups: Vec<String> = if args.selection.is_everything() {
-        ["ingest", "join", "evaluate", "notify", "registry", "webhooks", "lineage", "serve"]
+        ["ingest", "join", "evaluate", "notify", "registry", "rollouts", "webhooks", "lineage", "serve"]
             .iter()
             .map(|role| broker.group(role))
             .collect()

@@ -21,7 +21,9 @@ pub static TABLE: PlainTable<Arc<Alert>> = PlainTable {
             a.population.segment.as_deref().map(Into::into)
         })
         .or_null(),
-        Column::text("kind", "quality, drift, decay, fairness, check or check_error", |a| Some(a.kind.as_str().into())),
+        Column::text("kind", "quality, drift, change, decay, fairness, rollout, check or check_error", |a| {
+            Some(a.kind.as_str().into())
+        }),
         Column::text("subject", "the check's name or the protected attribute; empty for the model as a whole", |a| {
             Some(a.subject.as_str().into())
         }),

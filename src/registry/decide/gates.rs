@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{checks, versions};
 use crate::registry::command::{Change, Command};
-use crate::registry::entity::{Evaluated, ModelVersion, Stage, Subject, Texts};
+use crate::registry::entity::{CHAMPION, Evaluated, ModelVersion, Stage, Subject, Texts};
 use crate::registry::event::Event;
 use crate::registry::gates::{Approval, GateReport, GateState};
 use crate::registry::rejection::Rejection;
@@ -15,13 +15,13 @@ const MAX_ROWS: usize = 2_000;
 const MAX_TEXT: usize = 250;
 /// Where MLflow's clients can see what the gates said.
 const TAG: &str = "plimsoll.gates";
-const CHAMPION: &str = "champion";
 
 /// Who asks for a gated change of a version that has not passed is refused.
 pub(super) fn check(registry: &Registry, command: &Command) -> Result<(), Rejection> {
     let (name, version) = match &command.change {
         Change::TransitionStage { name, version, stage, .. } if stage.is_active() => (name, *version),
         Change::SetAlias { name, alias, version } if alias == CHAMPION => (name, *version),
+        Change::StartRollout { name, version, .. } => (name, *version),
         _ => return Ok(()),
     };
     let passed = |report: &GateReport| report.state() == GateState::Passed;

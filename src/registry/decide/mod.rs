@@ -7,6 +7,7 @@ mod lineage;
 mod logged_models;
 mod mirror;
 mod models;
+mod rollouts;
 mod runs;
 mod versions;
 mod webhooks;
@@ -73,6 +74,16 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
         Change::FailGates { problem, .. } => Err(Rejection::invalid(problem)),
         Change::ApproveGates { name, version, given } => gates::approve(registry, &name, version, given),
         Change::DeleteVersion { name, version } => versions::delete(registry, name, version),
+        Change::StartRollout { name, version, plan } => {
+            rollouts::start(registry, rollouts::By { id, at, user, reason: &command.reason }, &name, version, plan)
+        }
+        Change::PauseRollout { name } => rollouts::pause(registry, &name, &command.reason),
+        Change::ResumeRollout { name } => rollouts::resume(registry, at, &name, &command.reason),
+        Change::PromoteRollout { name } => rollouts::promote(registry, at, &name, &command.reason),
+        Change::AbortRollout { name } => rollouts::abort(registry, at, &name, &command.reason),
+        Change::MoveRollout { name, rollout, revision, transition, analysis } => {
+            rollouts::follow(registry, at, &name, &rollouts::Seen { rollout, revision }, transition, analysis)
+        }
         Change::CreateLoggedModel { experiment_id, name, model_type, source_run_id, params, tags } => {
             let new = logged_models::New { experiment_id, name, model_type, source_run_id, params, tags };
             logged_models::create(registry, at, id, new)

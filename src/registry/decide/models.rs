@@ -1,6 +1,6 @@
 //! Registered models and their aliases.
 
-use super::{checks, versions};
+use super::{checks, rollouts, versions};
 use crate::clock::Timestamp;
 use crate::registry::entity::{RegisteredModel, Texts};
 use crate::registry::event::Event;
@@ -35,6 +35,7 @@ pub(super) fn create(
 
 pub(super) fn rename(registry: &Registry, name: String, new_name: String) -> Result<Vec<Event>, Rejection> {
     find(registry, &name)?;
+    rollouts::refuse_meanwhile(registry, &name, "renamed")?;
     checks::model_name(&new_name)?;
     refuse_taken(registry, &new_name)?;
     Ok(vec![Event::ModelRenamed { name, new_name }])
@@ -49,6 +50,7 @@ pub(super) fn describe(registry: &Registry, name: String, description: String) -
 /// With all its versions.
 pub(super) fn delete(registry: &Registry, name: String) -> Result<Vec<Event>, Rejection> {
     find(registry, &name)?;
+    rollouts::refuse_meanwhile(registry, &name, "deleted")?;
     Ok(vec![Event::ModelDeleted { name }])
 }
 
@@ -66,13 +68,17 @@ pub(super) fn set_alias(
     if previous == Some(version) {
         return Ok(Vec::new());
     }
+    rollouts::refuse_alias(registry, &name, &alias)?;
     Ok(vec![Event::AliasSet { name, alias, version, previous }])
 }
 
 /// An alias that is not there is no error, as in MLflow.
 pub(super) fn delete_alias(registry: &Registry, name: String, alias: String) -> Result<Vec<Event>, Rejection> {
     match find(registry, &name)?.aliases.get(&alias).copied() {
-        Some(version) => Ok(vec![Event::AliasDeleted { name, alias, version }]),
+        Some(version) => {
+            rollouts::refuse_alias(registry, &name, &alias)?;
+            Ok(vec![Event::AliasDeleted { name, alias, version }])
+        }
         None => Ok(Vec::new()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{checks, models};
+use super::{checks, models, rollouts};
 use crate::clock::Timestamp;
 use crate::registry::entity::{ModelVersion, Stage, Texts};
 use crate::registry::event::Event;
@@ -99,6 +99,7 @@ pub(super) fn transition(
 
 pub(super) fn delete(registry: &Registry, name: String, version: u32) -> Result<Vec<Event>, Rejection> {
     find(registry, &name, version)?;
+    rollouts::refuse_version(registry, &name, version)?;
     Ok(vec![Event::VersionDeleted { name, version }])
 }
 

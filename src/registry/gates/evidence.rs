@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::signature::SignatureColumn;
 use crate::performance::wilson;
 use crate::query::{EvaluationRow, SchemaRow, Snapshot};
-use crate::registry::entity::{Evaluated, ModelVersion, Run, Stage};
+use crate::registry::entity::{CHAMPION, Evaluated, ModelVersion, Run, Stage};
 use crate::registry::state::Registry;
 
 /// The rows for one candidate.
@@ -28,8 +28,6 @@ pub struct Evidence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFiles(pub String);
 
-/// The alias of the version that others are compared with; without it the newest one in production is.
-const CHAMPION: &str = "champion";
 /// Before the metrics of a run: those of the champion, on the candidate's data.
 const OF_CHAMPION: &str = "champion/";
 const SLICE: &str = "slice:";

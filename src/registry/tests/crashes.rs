@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::*;
 use crate::bus::{Outgoing, Records, Topics};
 use crate::clock::Timestamp;
-use crate::event::{SourcePartition, from_json, to_json};
+use crate::event::{RolloutState, SourcePartition, from_json, to_json};
+use crate::rollout::samples::{both, question, rollout};
+use crate::rollout::{Transition, analyse};
 use crate::runner::OpenPartition;
 use crate::state::{MemoryStore, Store, prefix_end};
 
@@ -77,7 +79,34 @@ fn story() -> Vec<Command> {
         create_version("gone"),
         Change::DeleteModel { name: "gone".into() },
     ];
+    let changes = changes.into_iter().chain(rollouts());
     (1..).zip(changes).map(|(number, change)| command(number, change)).collect()
+}
+
+/// From the 18th command on; a rollout has the id of its start, and the number of its last change as its revision.
+fn rollouts() -> Vec<Change> {
+    let start = |version: u32| Change::StartRollout { name: "n".into(), version, plan: rollout().plan };
+    let moves = |revision: u64, transition: Transition| Change::MoveRollout {
+        name: "n".into(),
+        rollout: format!("{:032x}", 19),
+        revision,
+        transition,
+        analysis: analyse(&question(), &both(2, |_| {})),
+    };
+    vec![
+        create_version("n"),
+        start(3),
+        Change::PauseRollout { name: "n".into() },
+        Change::ResumeRollout { name: "n".into() },
+        moves(20, Transition::Advance),
+        Change::RenameModel { name: "n".into(), new_name: "o".into() },
+        moves(21, Transition::Advance),
+        moves(24, Transition::RollBack { reason: "it errs".into() }),
+        start(3),
+        create_version("n"),
+        start(4),
+        Change::PromoteRollout { name: "n".into() },
+    ]
 }
 
 /// The store and the topic after the story, with a crash before step `crash`; each command has four steps: applied,
@@ -128,7 +157,9 @@ async fn told(crash: usize) -> (MemoryStore, Topic) {
 
 async fn rows(store: &MemoryStore) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
-    for prefix in ["counters", "experiment/", "run/", "points/", "model/", "version/", "logged_model/", "command/"] {
+    for prefix in
+        ["counters", "experiment/", "run/", "points/", "model/", "version/", "logged_model/", "rollout/", "command/"]
+    {
         let found = store.scan(prefix.as_bytes(), &prefix_end(prefix.as_bytes())).await.unwrap();
         rows.extend(found.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
     }
@@ -159,7 +190,11 @@ async fn the_state_is_the_fold_of_the_log_and_models_stand_beside_it() {
     let model: RegisteredModel = from_json(&value("model/n").unwrap()).unwrap();
     assert_eq!(&model, followed.model("n").unwrap());
     let version: ModelVersion = from_json(&value("version/n/2").unwrap()).unwrap();
-    assert_eq!(version.stage, Stage::Production);
+    assert_eq!(version.stage, Stage::Archived);
+    let [taken_back, taken_over] = [19, 28].map(|number| restored.rollout(&format!("{number:032x}")).unwrap());
+    assert_eq!((taken_back.state, taken_back.step), (RolloutState::RolledBack, 1));
+    assert_eq!((taken_over.state, restored.answering("n")), (RolloutState::Promoted, Some(4)));
+    assert_eq!(restored.rollouts().iter().count(), 2);
     for gone in ["model/m", "version/m/1", "version/m/2", "model/gone", "version/gone/1"] {
         assert_eq!(value(gone), None, "{gone}");
     }

@@ -2,6 +2,7 @@ mod crashes;
 mod decisions;
 mod gates;
 mod lineage;
+mod rollouts;
 mod tracking;
 
 use super::samples::texts;

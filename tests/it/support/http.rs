@@ -71,6 +71,19 @@ impl Http {
         send(self.request(Method::PUT, path).body(body.into())).expect("HTTP answers")
     }
 
+    /// With further headers.
+    pub fn post_with(
+        &self,
+        path: &str,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let request = self.request(Method::POST, path).header("content-type", content_type).body(body.into());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        send(request).expect("HTTP answers")
+    }
+
     /// Posts SQL and asks for this content type.
     pub fn sql_as(&self, accept: &str, sql: &str) -> Answer {
         let request = self.request(Method::POST, "/v1/sql").header(CONTENT_TYPE, "application/sql");
