@@ -19,7 +19,8 @@ fn two_versions(records: &[Outgoing]) -> Vec<Outgoing> {
         let Some(Ok(mut event)) = record.payload.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes)) else {
             return record;
         };
-        let is_even = event["id"].as_str().is_some_and(|id| id.bytes().last().unwrap_or_default() % 2 == 0);
+        let is_even =
+            event["id"].as_str().and_then(|id| id.as_bytes().last()).is_some_and(|byte| byte.is_multiple_of(2));
         if event.get("version").is_some() && is_even {
             event["version"] = "2".into();
             record.payload = Some(serde_json::to_vec(&event).unwrap());

@@ -46,7 +46,7 @@ fn a_model_that_drifts_is_trained_anew_and_only_the_candidate_that_is_good_offli
         last = at;
     }
     for version in 2..=4 {
-        position(&registry, &[&format!("reference of version {version}: in use")]);
+        position(&registry, &[format!("reference of version {version}: in use").as_str()]);
     }
     let alerts = lines(&timeline, ".alerts");
     position(&alerts, &["firing", "drift of version 1"]);
