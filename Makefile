@@ -26,6 +26,13 @@ up: ## Starts the service with its configuration
 	@tests/setup.sh build
 	@cargo run --locked -- up $(ARGS)
 
+.PHONY: loop
+loop: ## Closes the loop on real data: drift, a request for retraining, three candidates, a rollback and a promotion
+	@tests/setup.sh build
+	@CI=true tests/setup.sh serve
+	@cargo build --locked
+	@"$(CACHE)/serve-venv/bin/python" examples/loop/loop.py --plimsoll "$(CARGO_TARGET_DIR)/debug/plimsoll" $(ARGS)
+
 .PHONY: test
 test: ## Formatting, lints and every test, with a real Kafka and a real SMTP server
 	@tests/setup.sh test

@@ -5,7 +5,7 @@
 #   setup.sh test      also rustfmt and clippy, Java and Maven (a real Kafka), Python environments
 #   setup.sh golden    only the Python environments of tests/golden
 #   setup.sh numpy     only the smallest one that has NumPy and SciPy, for the benches
-#   setup.sh serve     only the one with ONNX Runtime and scikit-learn, for the bench of serving
+#   setup.sh serve     only the one with ONNX Runtime, scikit-learn and mlflow, for `make loop` and the bench of serving
 #
 # As root on Debian it installs packages; otherwise it says in one line what to install. What only some tests need
 # may be missing (they are then reported as skipped), unless CI=true.

@@ -67,8 +67,9 @@ fn records(state: &ApiState, topic: &str, headers: &HeaderMap, body: &Bytes) -> 
     let elements = body::elements(body, body::is_lines(content_type)).map_err(|error| unreadable(&error))?;
     let mut records = Vec::with_capacity(elements.len());
     let mut faults = Vec::new();
+    let models = state.parts.models.current().models;
     for (index, json) in elements.iter().enumerate() {
-        match body::event_of(index, json, &state.parts.models) {
+        match body::event_of(index, json, &models) {
             Ok(event) => records.push(record(topic, event)),
             Err(fault) => faults.push(fault),
         }

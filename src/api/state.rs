@@ -15,14 +15,14 @@ use crate::model::Model;
 use crate::query::Snapshot;
 use crate::registry::gates::GateRunner;
 use crate::registry::webhooks::Outbound;
-use crate::runner::References;
+use crate::runner::{Models, References};
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Everything the HTTP edge is built from.
 #[derive(Clone)]
 pub struct ApiParts {
     pub settings: HttpSettings,
-    pub models: Vec<Model>,
+    pub models: Arc<dyn Models>,
     pub topics: Topics,
     pub view: ViewHandle,
     pub registry: RegistryHandle,
@@ -106,13 +106,14 @@ impl ApiState {
         Ok(Self { parts: Arc::new(parts), metrics })
     }
 
-    pub(super) fn model(&self, name: &str) -> Option<&Model> {
-        self.parts.models.iter().find(|model| model.name == name)
+    pub(super) fn model(&self, name: &str) -> Option<Model> {
+        self.parts.models.current().models.iter().find(|model| model.name == name).cloned()
     }
 
-    /// The configured models as a sentence part: `car_loan, churn`.
+    /// The monitored models as a sentence part: `car_loan, churn`.
     pub(super) fn model_names(&self) -> String {
-        let names: Vec<&str> = self.parts.models.iter().map(|model| model.name.as_str()).collect();
+        let models = self.parts.models.current().models;
+        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
         names.join(", ")
     }
 

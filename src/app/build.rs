@@ -10,11 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::golden::golden_rows;
+use super::monitored::MonitoredModels;
 use super::rollouts;
 use super::serving::{self, Prepared};
 use super::threads::Threads;
 use super::webhook_key::webhook_key;
-use super::{App, AppError, Part, load_reference, version_references};
+use super::{App, AppError, Part, follow, load_reference, version_references};
 use crate::api::{self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits};
 use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
@@ -25,33 +26,31 @@ use crate::ingest::IngestRole;
 use crate::join::JoinRole;
 use crate::model::{Model, ReferenceSource};
 use crate::notify::{Mailer, NotifyRole, SmtpMailer};
-use crate::profile::{Reference, decode};
+use crate::profile::Reference;
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
 use crate::registry::gates::GateRunner;
 use crate::registry::openlineage::{OpenLineageRole, OpenLineageSettings};
 use crate::registry::webhooks::{Outbound, WebhookRole};
-use crate::runner::{self, PaneTopic, References, Role, RunnerSettings};
+use crate::runner::{self, Models, PaneTopic, References, Role, RunnerSettings};
 use crate::settings::Settings;
 use crate::state::{Identity, StateError, StateRoot};
 use crate::telemetry::{Health, Telemetry};
 
 /// Rows of one SQL answer.
 const MAX_ROWS: usize = 100_000;
-/// How often the ends of the event topics are looked up, for lag.
-const LAG_INTERVAL: Duration = Duration::from_secs(5);
 /// First and longest pause before the topics are asked for again.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// What the parts need of the topics.
-struct Connected {
+pub(super) struct Connected {
     /// If HTTP is to be served, or rollouts followed.
-    view: Option<Tail>,
-    /// If HTTP or models are to be served.
-    registry: Option<Tail>,
-    /// If any of the references comes from the stream.
-    references: Option<Tail>,
-    partitions: Partitions,
+    pub(super) view: Option<Tail>,
+    /// If models are to be served or monitored.
+    pub(super) registry: Option<Tail>,
+    /// Of models whose reference comes from the stream or with a registered version.
+    pub(super) references: Option<Tail>,
+    pub(super) partitions: Partitions,
 }
 
 /// What reaches out of the service.
@@ -70,7 +69,7 @@ impl Senders {
     }
 }
 
-struct Partitions {
+pub(super) struct Partitions {
     panes: i32,
     joins: i32,
     cluster: Option<String>,
@@ -87,7 +86,6 @@ pub async fn start(
     ready: Vec<Reference>,
     shutdown: &CancellationToken,
 ) -> Result<App, AppError> {
-    let models = Arc::new(settings.models.clone());
     let limits = QueryLimits { memory: settings.checks.memory, timeout: settings.checks.timeout, max_rows: MAX_ROWS };
     // Two engines, so that a user's long query cannot hold up the checks.
     let (sql, engine) = (QueryEngine::new(limits)?, QueryEngine::new(limits)?);
@@ -98,7 +96,7 @@ pub async fn start(
     let state = Arc::new(StateRoot::open(&settings.state)?.watched_by(&telemetry));
 
     let topics = Topics::new(&settings.bus);
-    let view = ViewHandle::new(View::new(model_rows(&models, &references), ViewLimits::default()));
+    let view = ViewHandle::new(View::new(model_rows(&settings.models, &references), ViewLimits::default()));
     let registry = RegistryHandle::default();
     let (serving_part, prepared) = serving::prepare(&settings, &parts, &topics, &telemetry, &clock)?;
     report_starting(&telemetry, &parts, prepared.is_some());
@@ -108,11 +106,14 @@ pub async fn start(
     let instance = claim_instance(&mut settings);
     let producer = Arc::new(Producer::new(&settings.bus, &telemetry)?);
     let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
+    let log = (&admin, topics.registry.as_str());
+    let monitored = Arc::new(MonitoredModels::new(&settings, &registry, &references, &view, log, &telemetry));
+    let models = Arc::clone(&monitored) as Arc<dyn Models>;
     let (mut http, mut server) = (None, None);
     if parts.contains(&Part::Api) {
         let api_parts = ApiParts {
             settings: settings.http.clone(),
-            models: settings.models.clone(),
+            models: Arc::clone(&models),
             topics: topics.clone(),
             view: view.clone(),
             registry: registry.clone(),
@@ -171,9 +172,19 @@ pub async fn start(
         app.drain().await?;
         return Err(error);
     }
-    let partitions = follow(&mut app, &settings, &references, connected)?;
+    let partitions = follow::start(&mut app, &monitored, &references, connected)?;
     if app.parts.contains(&Part::Api) {
-        version_references::follow(&app, &settings, &references, partitions.panes, &clock)?;
+        version_references::follow(&app, &settings, &monitored, &references, partitions.panes, &clock)?;
+    }
+    if needs_models(&app.parts) {
+        tokio::select! {
+            () = monitored.wait() => {}
+            () = shutdown.cancelled() => {
+                app.drain().await?;
+                return Err(AppError::Stopped);
+            }
+        }
+        tokio::spawn(monitored.follow(app.followers.token()));
     }
     let mut roles = build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders)?;
     roles.extend(prepared.map(|prepared| start_serving(&mut app, prepared, &models)));
@@ -243,7 +254,7 @@ async fn read_references(settings: &Settings, ready: Vec<Reference>) -> Result<R
     Ok(references)
 }
 
-fn model_rows(models: &[Model], references: &References) -> Vec<ModelRow> {
+pub(super) fn model_rows(models: &[Model], references: &References) -> Vec<ModelRow> {
     models
         .iter()
         .map(|model| {
@@ -284,15 +295,18 @@ async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, Bus
     let tail = |names: &[String]| tokio::task::block_in_place(|| Tail::new(&settings.bus, names, &app.telemetry));
     let viewed = rollouts::viewed(app);
     let view = (!viewed.is_empty()).then(|| tail(&viewed)).transpose()?;
-    let reads_registry = app.parts.contains(&Part::Api) || app.parts.contains(&Part::Serve);
+    let reads_registry = needs_models(&app.parts);
     let registry = reads_registry.then(|| tail(std::slice::from_ref(&app.topics.registry))).transpose()?;
-    let from_stream = |model: &Model| matches!(model.reference, ReferenceSource::First(_));
-    let needs_references = settings.models.iter().any(from_stream);
-    let references = needs_references.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
+    let references = reads_registry.then(|| tail(std::slice::from_ref(&app.topics.references))).transpose()?;
     let panes = app.admin.partitions(&app.topics.panes).await?;
     let joins = app.admin.partitions(&app.topics.joins).await?;
     let cluster = app.admin.cluster_id().await?;
     Ok(Connected { view, registry, references, partitions: Partitions { panes, joins, cluster } })
+}
+
+/// Whether one of the parts serves, monitors or shows models, some of which may only be registered.
+fn needs_models(parts: &BTreeSet<Part>) -> bool {
+    [Part::Api, Part::Serve, Part::Ingest, Part::Join, Part::Evaluate].iter().any(|part| parts.contains(part))
 }
 
 /// Refuses state that is not this deployment's, before any of it is opened.
@@ -321,101 +335,10 @@ async fn claim(app: &App, state: &StateRoot, partitions: &Partitions, clock: &dy
     Ok(())
 }
 
-/// Starts the threads that read topics to their ends and on.
-fn follow(
-    app: &mut App,
-    settings: &Settings,
-    references: &References,
-    connected: Connected,
-) -> Result<Partitions, AppError> {
-    if let Some(tail) = connected.view {
-        follow_view(app, tail)?;
-        follow_lag(app);
-    }
-    if let Some(tail) = connected.registry {
-        follow_registry(app, tail)?;
-    }
-    if let Some(tail) = connected.references {
-        follow_references(app, settings, references, tail)?;
-    }
-    Ok(connected.partitions)
-}
-
-fn follow_view(app: &mut App, tail: Tail) -> Result<(), AppError> {
-    let (topics, view, telemetry) = (app.topics.clone(), app.view.clone(), app.telemetry.clone());
-    let stop = app.followers.token();
-    app.followers.spawn("view", move || api::follow(tail, &topics, &view, &telemetry, &stop))
-}
-
-fn follow_registry(app: &mut App, tail: Tail) -> Result<(), AppError> {
-    let (registry, view) = (app.registry.clone(), app.view.clone());
-    let (telemetry, stop) = (app.telemetry.clone(), app.followers.token());
-    app.followers.spawn("registry-view", move || api::follow_registry(tail, &registry, &view, &telemetry, &stop))
-}
-
-/// Tells the view where the event topics end, until the followers stop.
-fn follow_lag(app: &App) {
-    let (admin, view, stop) = (Arc::clone(&app.admin), app.view.clone(), app.followers.token());
-    let topics: Vec<String> = app.topics.predictions.iter().chain(&app.topics.outcomes).cloned().collect();
-    tokio::spawn(async move {
-        while !stop.is_cancelled() {
-            for topic in &topics {
-                match admin.end_offsets(topic).await {
-                    Ok(ends) => view.update(|view| {
-                        for (partition, end) in (0..).zip(ends) {
-                            view.set_end_offset(topic, partition, end);
-                        }
-                    }),
-                    Err(error) => tracing::debug!(%error, topic, "the end of the topic is not known"),
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LAG_INTERVAL) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    });
-}
-
-/// Takes over the references that evaluate builds from the stream, those of earlier runs before any role starts.
-fn follow_references(
-    app: &mut App,
-    settings: &Settings,
-    references: &References,
-    mut tail: Tail,
-) -> Result<(), AppError> {
-    let (references, view, models) = (references.clone(), app.view.clone(), settings.models.clone());
-    let (stop, telemetry) = (app.followers.token(), app.telemetry.clone());
-    let mut take = move |timeout: Duration| -> Result<bool, BusError> {
-        for (_, records) in tail.poll(100, timeout)? {
-            for payload in records.iter().filter_map(|record| record.payload) {
-                match decode::<Reference>(payload) {
-                    Ok(reference) => references.set(reference),
-                    Err(error) => {
-                        tracing::error!(%error, "a reference on the topic cannot be read");
-                        telemetry.report("references", Health::Blocked(error.to_string()));
-                    }
-                }
-            }
-            view.update(|view| view.set_models(model_rows(&models, &references)));
-        }
-        Ok(tail.is_caught_up())
-    };
-    while !tokio::task::block_in_place(|| take(Duration::from_millis(100)))? {}
-    app.followers.spawn("references", move || {
-        while !stop.is_cancelled() {
-            if let Err(error) = take(Duration::from_millis(200)) {
-                tracing::warn!(%error, "references cannot be read");
-                std::thread::sleep(BACKOFF.1);
-            }
-        }
-    })
-}
-
 fn build_roles(
     app: &App,
     settings: &Settings,
-    models: &Arc<Vec<Model>>,
+    models: &Arc<dyn Models>,
     references: &References,
     partitions: &Partitions,
     checks: &CheckRunner,
@@ -457,7 +380,7 @@ fn build_roles(
     Ok(roles)
 }
 
-fn start_serving(app: &mut App, prepared: Prepared, models: &Arc<Vec<Model>>) -> Box<dyn Role> {
+fn start_serving(app: &mut App, prepared: Prepared, models: &Arc<dyn Models>) -> Box<dyn Role> {
     let (role, running) = prepared.start(&app.producer, &app.registry, models, &app.followers.token());
     app.answers = Some(running);
     Box::new(role)

@@ -10,7 +10,7 @@ use crate::serve::{Deployment, FEATURES_TAG, Identity, Purpose, Source};
 /// The scheme of plimsoll's own artifacts.
 const ARTIFACTS: &str = "mlflow-artifacts:";
 
-/// `models` are the configured ones, which know what a model is for.
+/// `models` are the monitored ones, of which is known what they are for.
 pub(super) fn deployments(registry: &Registry, models: &[Model]) -> Vec<Deployment> {
     let mut wanted = Vec::new();
     for model in registry.models() {

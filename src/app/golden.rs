@@ -9,15 +9,15 @@ use super::deployments::deployment_of;
 use super::serving::Prepared;
 use crate::api::RegistryHandle;
 use crate::artifacts::Artifacts;
-use crate::model::Model;
 use crate::query::GoldenRow;
 use crate::registry::gates::GoldenRows;
+use crate::runner::Models;
 use crate::serve::GoldenRun;
 use crate::settings::Settings;
 
 struct Golden {
     registry: RegistryHandle,
-    models: Arc<Vec<Model>>,
+    models: Arc<dyn Models>,
     run: GoldenRun,
 }
 
@@ -25,7 +25,7 @@ struct Golden {
 pub(super) fn golden_rows(
     settings: &Settings,
     registry: &RegistryHandle,
-    models: &Arc<Vec<Model>>,
+    models: &Arc<dyn Models>,
     serving: Option<&Prepared>,
 ) -> Result<Arc<dyn GoldenRows>, AppError> {
     let run = GoldenRun {
@@ -39,7 +39,8 @@ pub(super) fn golden_rows(
 #[async_trait]
 impl GoldenRows for Golden {
     async fn rows(&self, model: &str, version: u32) -> Vec<GoldenRow> {
-        let found = self.registry.read(|registry| deployment_of(registry, model, version, &self.models));
+        let models = self.models.current().models;
+        let found = self.registry.read(|registry| deployment_of(registry, model, version, &models));
         match found {
             Ok(Some(deployment)) => self.run.rows(&deployment).await,
             Ok(None) => Vec::new(),

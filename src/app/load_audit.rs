@@ -17,7 +17,8 @@ use crate::serve::FailedLoad;
 const USER: &str = "plimsoll";
 const REASON: &str = "it was to be served";
 
-/// Gives a command for each failure, which the registry rejects with its reason, until `stop` or the last of them.
+/// Gives a command for each failure, until `stop` or the last of them. The registry rejects it with its reason, or takes
+/// the version back that was being rolled out.
 pub(super) async fn tell(
     mut failures: UnboundedReceiver<FailedLoad>,
     publisher: Arc<dyn Publisher>,
@@ -55,6 +56,7 @@ fn record(failure: FailedLoad, topics: &Topics, clock: &dyn Clock) -> Result<Out
             name: failure.identity.model,
             version: failure.identity.version,
             problem: failure.reason,
+            is_lasting: !failure.is_temporary,
         },
     };
     Ok(Outgoing {
@@ -78,12 +80,13 @@ mod tests {
         let topics = Topics::named("plimsoll", &["predictions".to_owned()], &[]);
         let clock = ManualClock::default();
         let identity = Identity { model: "m".into(), version: 3 };
-        let failure = FailedLoad { identity, reason: "it is damaged".into() };
+        let failure = FailedLoad { identity, reason: "it is damaged".into(), is_temporary: false };
         let sent = record(failure, &topics, &clock).unwrap();
         let place = SourcePartition { topic: sent.topic.clone(), partition: sent.partition.unwrap() };
         assert_eq!(place.to_string(), "plimsoll.registry-commands-0");
         let command: Command = from_json(&sent.payload.unwrap()).unwrap();
         assert_eq!(command.change.model(), Some(("m", Some(3))));
         assert_eq!((command.change.action(), command.at), ("fail_load".to_owned(), Timestamp::default()));
+        assert!(matches!(command.change, Change::FailLoad { is_lasting: true, .. }));
     }
 }

@@ -6,8 +6,11 @@
 
 mod build;
 mod deployments;
+mod first_reference;
+mod follow;
 mod golden;
 mod load_audit;
+mod monitored;
 mod reference;
 mod rollouts;
 mod serving;

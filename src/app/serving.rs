@@ -16,9 +16,8 @@ use crate::api::{RegistryHandle, ServingPart};
 use crate::artifacts::Artifacts;
 use crate::bus::{Producer, Topics};
 use crate::clock::Clock;
-use crate::model::Model;
 use crate::onnx::{LIBRARY_VARIABLE, Library, OnnxError, Runtime};
-use crate::runner::Publisher;
+use crate::runner::{Models, Monitored, Publisher};
 use crate::serve::{
     AnswerPublisher, Catalogue, Deployment, FailedLoad, Loader, ServeRole, Serving, ServingMetrics, ShadowWorker,
     answer_log, shadow_queue,
@@ -120,7 +119,7 @@ impl Prepared {
         self,
         producer: &Arc<Producer>,
         registry: &RegistryHandle,
-        models: &Arc<Vec<Model>>,
+        models: &Arc<dyn Models>,
         stop: &CancellationToken,
     ) -> (ServeRole, RunningServing) {
         let (wanted, is_wanted) = watch::channel(None);
@@ -154,18 +153,19 @@ impl RunningServing {
 /// Tells the loader whenever the registry wants something else.
 async fn look(
     registry: RegistryHandle,
-    models: Arc<Vec<Model>>,
+    models: Arc<dyn Models>,
     wanted: watch::Sender<Option<Vec<Deployment>>>,
     stop: CancellationToken,
 ) {
     let mut seen = None;
     while !stop.is_cancelled() {
+        let Monitored { revision, models } = models.current();
         let changed = registry.read(|registry| {
-            let sequence = registry.sequence();
-            (seen != Some(sequence)).then(|| (sequence, deployments(registry, &models)))
+            let state = (registry.sequence(), revision);
+            (seen != Some(state)).then(|| (state, deployments(registry, &models)))
         });
-        if let Ok(Some((sequence, now))) = changed {
-            seen = Some(sequence);
+        if let Ok(Some((state, now))) = changed {
+            seen = Some(state);
             wanted.send_if_modified(|before| {
                 let is_new = before.as_ref() != Some(&now);
                 *before = Some(now);

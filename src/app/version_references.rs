@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::deployments::source;
+use super::first_reference::{FirstReferenceError, beginnings};
+use super::monitored::MonitoredModels;
 use super::{App, AppError, ReferenceError, read_version_reference};
 use crate::api::{EventSink, RegistryHandle};
 use crate::artifacts::{ArtifactError, ArtifactPath, Artifacts};
@@ -22,7 +24,7 @@ use crate::clock::Clock;
 use crate::model::Model;
 use crate::profile::Reference;
 use crate::registry::{Change, Command, Registry, Stage, Subject, Texts};
-use crate::runner::{PaneTopic, References, RoleError};
+use crate::runner::{Models, PaneTopic, References, RoleError};
 use crate::serve::Source;
 use crate::settings::Settings;
 use crate::window::{PaneRecord, VersionReference};
@@ -42,35 +44,45 @@ const LARGEST: u64 = 256 << 20;
 
 /// A version with a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Wanted {
-    model: String,
-    version: u32,
-    source: Source,
-    file: String,
-    status: Option<String>,
+pub(super) struct Wanted {
+    pub(super) model: String,
+    pub(super) version: u32,
+    pub(super) source: Source,
+    pub(super) file: String,
+    pub(super) status: Option<String>,
+    /// How the model is to be monitored, if this reference begins that.
+    pub(super) wish: Option<String>,
 }
+
+/// What a reference was brought for: done once as long as this is the same.
+type What = (Source, String, Option<String>);
 
 /// What became of it.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// As long as neither the tag nor the place of the files changes.
+pub(super) enum Fate {
+    /// As long as neither the tags nor the place of the files change.
     Settled,
+    /// Nothing can be done yet.
+    Later,
+    /// It failed, and may not the next time.
     TryAgain,
 }
 
-struct Follower {
+pub(super) struct Follower {
     registry: RegistryHandle,
     artifacts: Artifacts,
-    models: Arc<Vec<Model>>,
+    models: Arc<MonitoredModels>,
     references: References,
     panes: PaneTopic,
+    pub(super) references_topic: String,
     commands: String,
-    producer: Arc<Producer>,
+    pub(super) producer: Arc<Producer>,
     clock: Arc<dyn Clock>,
+    pub(super) max_segments: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+pub(super) enum Problem {
     #[error("the files of the version are at '{0}': only files that were logged to plimsoll are read")]
     Elsewhere(String),
     #[error("there is no file '{0}' among those of the model or of its run")]
@@ -79,6 +91,8 @@ enum Problem {
     Artifact(#[from] ArtifactError),
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    First(#[from] FirstReferenceError),
     #[error(transparent)]
     Bus(#[from] BusError),
     #[error(transparent)]
@@ -91,6 +105,7 @@ enum Problem {
 pub(super) fn follow(
     app: &App,
     settings: &Settings,
+    models: &Arc<MonitoredModels>,
     references: &References,
     panes: i32,
     clock: &Arc<dyn Clock>,
@@ -98,12 +113,14 @@ pub(super) fn follow(
     let follower = Follower {
         registry: app.registry.clone(),
         artifacts: Artifacts::open(&settings.artifacts)?,
-        models: Arc::new(settings.models.clone()),
+        models: Arc::clone(models),
         references: references.clone(),
         panes: PaneTopic { name: app.topics.panes.clone(), partitions: panes },
+        references_topic: app.topics.references.clone(),
         commands: app.topics.registry_commands.clone(),
         producer: Arc::clone(&app.producer),
         clock: Arc::clone(clock),
+        max_segments: settings.ingest.max_segments,
     };
     tokio::spawn(follower.run(app.followers.token()));
     Ok(())
@@ -112,25 +129,27 @@ pub(super) fn follow(
 impl Follower {
     async fn run(self, stop: CancellationToken) {
         let mut seen = None;
-        let mut open: Vec<Wanted> = Vec::new();
-        let mut settled: BTreeMap<(String, u32), (Source, String)> = BTreeMap::new();
+        // Of monitored models, and of those that are to be.
+        let mut open: Vec<(Wanted, bool)> = Vec::new();
+        let mut settled: BTreeMap<(String, u32, bool), What> = BTreeMap::new();
         while !stop.is_cancelled() {
             let look = self.registry.read(|registry| {
                 let sequence = registry.sequence();
-                (seen != Some(sequence)).then(|| (sequence, wanted(registry, &self.models)))
+                (seen != Some(sequence)).then(|| (sequence, self.look(registry)))
             });
             if let Ok(Some((sequence, now))) = look {
                 seen = Some(sequence);
                 open = now;
             }
-            let is_open = |wanted: &Wanted| settled.get(&wanted.key()) != Some(&wanted.what());
-            open.retain(is_open);
+            open.retain(|(wanted, begins)| settled.get(&wanted.key(*begins)) != Some(&wanted.what()));
             let mut try_again = false;
-            for wanted in &open {
-                match self.bring(wanted).await {
+            for (wanted, begins) in &open {
+                let fate = if *begins { self.begin(wanted).await } else { self.bring(wanted).await };
+                match fate {
                     Fate::Settled => {
-                        settled.insert(wanted.key(), wanted.what());
+                        settled.insert(wanted.key(*begins), wanted.what());
                     }
+                    Fate::Later => {}
                     Fate::TryAgain => try_again = true,
                 }
             }
@@ -142,12 +161,27 @@ impl Follower {
         }
     }
 
+    /// All references of versions, and whether monitoring begins with them.
+    fn look(&self, registry: &Registry) -> Vec<(Wanted, bool)> {
+        let wanted = wanted(registry);
+        let beginnings = beginnings(registry, &wanted, |name| self.models.is_configured(name));
+        let first = beginnings.into_iter().map(|wanted| (wanted, true));
+        first.chain(wanted.into_iter().map(|wanted| (wanted, false))).collect()
+    }
+
     /// Counts the reference and sends it, and notes at the version what became of that.
     async fn bring(&self, wanted: &Wanted) -> Fate {
-        let model = self.models.iter().find(|model| model.name == wanted.model);
-        // A model whose reference comes with its first events has none before.
-        let (Some(model), Some(base)) = (model, self.references.get(&wanted.model)) else { return Fate::TryAgain };
-        let (status, fate) = match self.send(wanted, model, &base).await {
+        let models = self.models.current().models;
+        let model = models.iter().find(|model| model.name == wanted.model);
+        // A model whose reference comes with its first events has none before, nor has one that is not monitored.
+        let (Some(model), Some(base)) = (model, self.references.get(&wanted.model)) else { return Fate::Later };
+        let sent = self.send(wanted, model, &base).await;
+        self.tell(wanted, sent).await
+    }
+
+    /// Notes at the version what became of its reference: the rows and the SHA-256 of one that is in use.
+    pub(super) async fn tell(&self, wanted: &Wanted, sent: Result<(u64, String), Problem>) -> Fate {
+        let (status, fate) = match sent {
             Ok((rows, sha256)) => (format!("in use: {rows} rows, sha256 {sha256}"), Fate::Settled),
             Err(problem @ Problem::Missing(_)) => (format!("waiting: {problem}"), Fate::TryAgain),
             Err(problem) if problem.is_temporary() => {
@@ -158,7 +192,7 @@ impl Follower {
         };
         tracing::info!(model = wanted.model, version = wanted.version, status, "reference of a version");
         if wanted.status.as_ref() != Some(&status)
-            && let Err(error) = self.note(wanted, status).await
+            && let Err(error) = self.tag(wanted.subject(), STATUS_TAG, status).await
         {
             tracing::warn!(model = wanted.model, version = wanted.version, error, "reference is not noted");
         }
@@ -178,7 +212,7 @@ impl Follower {
         Ok((rows, sha256))
     }
 
-    async fn read(&self, wanted: &Wanted) -> Result<Vec<u8>, Problem> {
+    pub(super) async fn read(&self, wanted: &Wanted) -> Result<Vec<u8>, Problem> {
         let (folder, run) = match &wanted.source {
             Source::Artifacts { folder, run } => (folder, run),
             Source::Elsewhere(place) => return Err(Problem::Elsewhere(place.clone())),
@@ -193,7 +227,7 @@ impl Follower {
         Err(Problem::Missing(wanted.file.clone()))
     }
 
-    async fn note(&self, wanted: &Wanted, status: String) -> Result<(), String> {
+    pub(super) async fn tag(&self, subject: Subject, tag: &str, value: String) -> Result<(), String> {
         let command = Command {
             id: Uuid::new_v4().simple().to_string(),
             at: self.clock.now(),
@@ -201,10 +235,7 @@ impl Follower {
             reason: String::new(),
             expected_revision: None,
             gated: false,
-            change: Change::SetTags {
-                subject: Subject::Version(wanted.model.clone(), wanted.version),
-                tags: Texts::from([(STATUS_TAG.to_owned(), status)]),
-            },
+            change: Change::SetTags { subject, tags: Texts::from([(tag.to_owned(), value)]) },
         };
         let sink: &dyn EventSink = self.producer.as_ref();
         self.registry.submit(sink, &self.commands, &command).await.map(drop).map_err(|error| error.to_string())
@@ -212,12 +243,16 @@ impl Follower {
 }
 
 impl Wanted {
-    fn key(&self) -> (String, u32) {
-        (self.model.clone(), self.version)
+    fn key(&self, begins: bool) -> (String, u32, bool) {
+        (self.model.clone(), self.version, begins)
     }
 
-    fn what(&self) -> (Source, String) {
-        (self.source.clone(), self.file.clone())
+    fn what(&self) -> What {
+        (self.source.clone(), self.file.clone(), self.wish.clone())
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Version(self.model.clone(), self.version)
     }
 }
 
@@ -227,9 +262,9 @@ impl Problem {
     }
 }
 
-/// The versions of monitored models that have a reference and may be used.
-fn wanted(registry: &Registry, models: &[Model]) -> Vec<Wanted> {
-    let versions = models.iter().flat_map(|model| registry.versions_of(&model.name));
+/// The versions that have a reference and may be used.
+fn wanted(registry: &Registry) -> Vec<Wanted> {
+    let versions = registry.models().flat_map(|model| registry.versions_of(&model.name));
     let usable = versions.filter(|version| version.stage != Stage::Archived);
     usable
         .filter_map(|version| {
@@ -239,6 +274,7 @@ fn wanted(registry: &Registry, models: &[Model]) -> Vec<Wanted> {
                 source: source(registry, version),
                 file: version.tags.get(REFERENCE_TAG)?.clone(),
                 status: version.tags.get(STATUS_TAG).cloned(),
+                wish: None,
             })
         })
         .collect()

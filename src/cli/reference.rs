@@ -36,7 +36,9 @@ pub(super) fn run(command: ReferenceCommand, settings: &Settings) -> anyhow::Res
     let file = match (file, &model.reference) {
         (Some(file), _) => file,
         (None, ReferenceSource::File(file)) => file.clone(),
-        (None, ReferenceSource::First(_)) => bail!("model '{name}' has no reference file: name one with --file"),
+        (None, ReferenceSource::First(_) | ReferenceSource::Registered) => {
+            bail!("model '{name}' has no reference file: name one with --file")
+        }
     };
     let out = out.unwrap_or_else(|| file.with_extension("profile"));
     if out == file {

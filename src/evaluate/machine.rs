@@ -22,7 +22,7 @@ use crate::model::Model;
 use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
 use crate::query::Snapshot;
-use crate::runner::{Checkpoint, Machine, PaneTopic, References, RoleError};
+use crate::runner::{Checkpoint, Machine, Models, Monitored, PaneTopic, References, RoleError, refuse_if_outdated};
 use crate::state::{Store, Write};
 use crate::window::{
     Contents, Frame, PaneKey, PanePartial, PaneRecord, SegmentSides, VersionReference, Watermarks, partial_key, report,
@@ -36,6 +36,8 @@ pub(super) const SETTLING: Span = Span::from_hours(1);
 
 pub(super) struct EvaluateMachine {
     pub(super) models: BTreeMap<String, Model>,
+    /// Where they come from, and their revision.
+    monitored: (Arc<dyn Models>, u64),
     pub(super) topics: Topics,
     pub(super) checks: CheckRunner,
     pub(super) panes: PaneStore,
@@ -62,8 +64,8 @@ impl EvaluateMachine {
         source: &SourcePartition,
         store: Arc<dyn Store>,
     ) -> Result<Self, RoleError> {
-        let models: BTreeMap<String, Model> =
-            role.models.iter().map(|model| (model.name.clone(), model.clone())).collect();
+        let Monitored { revision, models } = role.models.current();
+        let models: BTreeMap<String, Model> = models.iter().map(|model| (model.name.clone(), model.clone())).collect();
         let watermarks = store.get(WATERMARKS).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
         let panes = PaneStore::open(Arc::clone(&store)).await?;
         let mut windows = Windows::open(store.as_ref()).await?;
@@ -78,6 +80,7 @@ impl EvaluateMachine {
         }
         Ok(Self {
             models,
+            monitored: (Arc::clone(&role.models), revision),
             topics: role.topics.clone(),
             checks: role.checks.clone(),
             alerts: Alerts::open(&role.topics.alerts, store.as_ref()).await?,
@@ -362,6 +365,7 @@ fn oldest_pane(model: &Model, watermark: Timestamp) -> Timestamp {
 impl Machine for EvaluateMachine {
     async fn apply(&mut self, records: &Records, now: Timestamp) -> Result<(), RoleError> {
         self.moved = true;
+        let mut is_up_to_date = false;
         for record in records.iter() {
             // A tombstone is our own: the pane was forgotten here before.
             let Some(payload) = record.payload else { continue };
@@ -370,6 +374,11 @@ impl Machine for EvaluateMachine {
                 offset: record.offset,
                 reason: error.to_string(),
             })?;
+            if !is_up_to_date && !self.models.contains_key(decoded.model()) {
+                let (models, revision) = &self.monitored;
+                refuse_if_outdated(models.as_ref(), *revision).await?;
+                is_up_to_date = true;
+            }
             match decoded {
                 PaneRecord::Partial(partial) => self.take_partial(partial, now)?,
                 PaneRecord::Watermark(watermark) => {

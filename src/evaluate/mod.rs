@@ -28,8 +28,7 @@ use async_trait::async_trait;
 
 use crate::bus::Topics;
 use crate::event::SourcePartition;
-use crate::model::Model;
-use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
+use crate::runner::{Machine, Models, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
 
 pub use audit::EvaluateAudit;
@@ -38,7 +37,7 @@ pub use settings::ChecksSettings;
 
 #[derive(Clone, Debug)]
 pub struct EvaluateRole {
-    pub models: Arc<Vec<Model>>,
+    pub models: Arc<dyn Models>,
     pub topics: Topics,
     pub panes: PaneTopic,
     pub references: References,
@@ -53,6 +52,10 @@ impl Role for EvaluateRole {
 
     fn topics(&self) -> Vec<String> {
         vec![self.topics.panes.clone()]
+    }
+
+    fn revision(&self) -> u64 {
+        self.models.current().revision
     }
 
     fn latest_by_key(&self) -> Vec<String> {

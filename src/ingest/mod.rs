@@ -21,8 +21,7 @@ use async_trait::async_trait;
 
 use crate::bus::Topics;
 use crate::event::SourcePartition;
-use crate::model::Model;
-use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
+use crate::runner::{Machine, Models, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
 
 pub use audit::IngestAudit;
@@ -32,7 +31,7 @@ pub use settings::IngestSettings;
 /// What every machine of the role shares.
 #[derive(Clone, Debug)]
 pub struct IngestRole {
-    pub models: Arc<Vec<Model>>,
+    pub models: Arc<dyn Models>,
     pub topics: Topics,
     pub panes: PaneTopic,
     /// Partitions of `plimsoll.joins`.
@@ -49,6 +48,10 @@ impl Role for IngestRole {
 
     fn topics(&self) -> Vec<String> {
         self.topics.predictions.iter().chain(&self.topics.outcomes).cloned().collect()
+    }
+
+    fn revision(&self) -> u64 {
+        self.models.current().revision
     }
 
     fn latest_by_key(&self) -> Vec<String> {

@@ -67,15 +67,16 @@ impl OutcomeMachine {
             Some(stored) => (Some(stored.accounting), stored.watermarks),
             None => (None, BTreeMap::new()),
         };
-        let models =
-            role.models.iter().map(|model| OutcomeModel { name: model.name.clone(), mapping: model.mapping.clone() });
+        let models = role.models.current().models;
+        let decoded =
+            models.iter().map(|model| OutcomeModel { name: model.name.clone(), mapping: model.mapping.clone() });
         Ok(Self {
-            models: Arc::clone(&role.models),
             limits: role.settings.decode_limits(),
-            decoder: OutcomeDecoder::new(models.collect()),
+            decoder: OutcomeDecoder::new(decoded.collect()),
             ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
             joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
             watermarks: Watermarks::new(source, partitions, watermarks),
+            models,
         })
     }
 

@@ -83,26 +83,27 @@ impl PredictionMachine {
             Some(stored) => (Some(stored.accounting), stored.watermarks),
             None => (None, BTreeMap::new()),
         };
+        let models = role.models.current().models;
         let mut recent = Vec::new();
-        for model in role.models.iter() {
+        for model in models.iter() {
             recent.push(RecentIds::restore(&model.name, model.dedup, store.as_ref()).await?);
         }
         Ok(Self {
-            models: Arc::clone(&role.models),
             source: source.clone(),
             references: role.references.clone(),
             limits: role.settings.decode_limits(),
-            decoder: PredictionDecoder::new(role.models.iter().map(decoder_model).collect()),
-            anchored: vec![false; role.models.len()],
+            decoder: PredictionDecoder::new(models.iter().map(decoder_model).collect()),
+            anchored: vec![false; models.len()],
             recent,
             watermarks: Watermarks::new(source, partitions, watermarks),
             told: BTreeMap::new(),
             ledger: Ledger::new(source, &role.topics.deadletter, &role.topics.accounting, accounting),
             joins: JoinBuffer::new(source, &role.topics.joins, role.join_partitions),
-            panes: PaneTable::new(source.clone(), role.panes.clone(), &role.models),
+            panes: PaneTable::new(source.clone(), role.panes.clone(), &models),
             pane_topic: role.panes.clone(),
             raw: Vec::new(),
             store,
+            models,
         })
     }
 

@@ -16,7 +16,7 @@ use crate::event::{JoinBlock, JoinRow, JoinRowKind, Population, SourcePartition}
 use crate::model::Model;
 use crate::performance::OutcomeCounts;
 use crate::profile::{Reference, decode, encode};
-use crate::runner::{Checkpoint, Machine, PaneTable, References, RoleError};
+use crate::runner::{Checkpoint, Machine, Models, Monitored, PaneTable, References, RoleError, refuse_if_outdated};
 use crate::state::{Store, Write, prefix_end};
 use crate::window::{PaneCounts, PaneKey, Watermarks};
 
@@ -29,6 +29,8 @@ const MANY_ENTRIES: usize = 1 << 18;
 
 pub(super) struct JoinMachine {
     models: Vec<Arc<Model>>,
+    /// Where they come from, and their revision.
+    monitored: (Arc<dyn Models>, u64),
     /// Their places, by name.
     numbers: HashMap<String, usize>,
     /// Of the events themselves.
@@ -65,19 +67,21 @@ impl JoinMachine {
     ) -> Result<Self, RoleError> {
         let high_water = store.get(HIGH_WATER).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
         let watermarks = store.get(WATERMARKS).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
+        let Monitored { revision, models } = role.models.current();
         let numbers: HashMap<String, usize> =
-            role.models.iter().enumerate().map(|(number, model)| (model.name.clone(), number)).collect();
+            models.iter().enumerate().map(|(number, model)| (model.name.clone(), number)).collect();
         let parked = store.scan(PARKED, &prefix_end(PARKED)).await?.into_iter().filter_map(|(key, _)| {
             let (model, id) = model_and_id_of(&key[PARKED.len()..])?;
             Some(((*numbers.get(&model)?, id), true))
         });
         Ok(Self {
             parked: parked.collect(),
-            models: role.models.iter().cloned().map(Arc::new).collect(),
+            models: models.iter().cloned().map(Arc::new).collect(),
+            monitored: (Arc::clone(&role.models), revision),
             event_topics: role.topics.predictions.iter().chain(&role.topics.outcomes).cloned().collect(),
             source: source.clone(),
             references: role.references.clone(),
-            panes: PaneTable::new(source.clone(), role.panes.clone(), &role.models),
+            panes: PaneTable::new(source.clone(), role.panes.clone(), &models),
             high_water,
             watermarks,
             expiry: Expiry::open(Arc::clone(&store)).await?,
@@ -97,14 +101,19 @@ impl JoinMachine {
         })
     }
 
-    /// Adds the rows that were not taken before and can still make a pair that counts.
-    fn take_rows(&mut self, block: JoinBlock, offset: i64, rows: &mut Vec<Keyed>) {
+    /// Adds the rows that were not taken before and can still make a pair that counts. Returns whether the models of all
+    /// rows are known.
+    fn take_rows(&mut self, block: JoinBlock, offset: i64, rows: &mut Vec<Keyed>) -> bool {
+        let mut knows_all = true;
         let source = Arc::new(block.source.clone());
         let taken = self.high_water.get(&block.source).copied().unwrap_or(i64::MIN);
         let mut last = taken;
         for row in block.rows().filter(|row| row.offset > taken) {
             last = last.max(row.offset);
-            let Some(&number) = self.numbers.get(&row.model) else { continue };
+            let Some(&number) = self.numbers.get(&row.model) else {
+                knows_all = false;
+                continue;
+            };
             let reached = self.watermarks.get(&row.model).and_then(Watermarks::combined);
             if reached.is_some_and(|reached| reached > row.time.plus(self.models[number].label_horizon)) {
                 continue;
@@ -122,6 +131,7 @@ impl JoinMachine {
             watermarks.advance(&self.event_topics);
             self.moved = true;
         }
+        knows_all
     }
 
     /// Counts, or corrects the count of, the pair under this key; without a reference it waits.
@@ -215,9 +225,14 @@ async fn count(
 impl Machine for JoinMachine {
     async fn apply(&mut self, records: &Records, _now: Timestamp) -> Result<(), RoleError> {
         let mut rows = Vec::new();
+        let mut knows_all = true;
         for record in records.iter() {
             let block = self.decode(&record)?;
-            self.take_rows(block, record.offset, &mut rows);
+            knows_all &= self.take_rows(block, record.offset, &mut rows);
+        }
+        if !knows_all {
+            let (models, revision) = &self.monitored;
+            refuse_if_outdated(models.as_ref(), *revision).await?;
         }
         let of = |is_wanted: fn(&JoinRowKind) -> bool| {
             rows.iter().filter(|keyed| is_wanted(&keyed.row.kind)).map(|keyed| keyed.key).collect::<Vec<Key>>()

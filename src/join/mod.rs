@@ -25,8 +25,7 @@ use async_trait::async_trait;
 
 use crate::bus::Topics;
 use crate::event::SourcePartition;
-use crate::model::Model;
-use crate::runner::{Machine, PaneTopic, References, Role, RoleError};
+use crate::runner::{Machine, Models, PaneTopic, References, Role, RoleError};
 use crate::state::Store;
 
 pub use audit::JoinAudit;
@@ -34,7 +33,7 @@ pub use rewind::rewind;
 
 #[derive(Clone, Debug)]
 pub struct JoinRole {
-    pub models: Arc<Vec<Model>>,
+    pub models: Arc<dyn Models>,
     pub topics: Topics,
     pub panes: PaneTopic,
     pub references: References,
@@ -48,6 +47,10 @@ impl Role for JoinRole {
 
     fn topics(&self) -> Vec<String> {
         vec![self.topics.joins.clone()]
+    }
+
+    fn revision(&self) -> u64 {
+        self.models.current().revision
     }
 
     fn latest_by_key(&self) -> Vec<String> {

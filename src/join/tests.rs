@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use proptest::prelude::*;
 
 use super::JoinRole;
@@ -12,7 +14,7 @@ use crate::clock::{Span, Timestamp};
 use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, SourceWatermark, TextTable};
 use crate::model::{Model, ReferenceSource, Task};
 use crate::profile::{decode, encode};
-use crate::runner::{Machine, PaneTopic, References, Role};
+use crate::runner::{FixedModels, Machine, Models, Monitored, PaneTopic, References, Role, RoleError};
 use crate::state::{MemoryStore, Store, Write, prefix_end, unpack};
 
 const HORIZON: Span = Span::from_days(64);
@@ -30,7 +32,7 @@ impl Join {
         let mut model = Model::new("m", Task::Binary, ReferenceSource::First(1));
         model.label_horizon = HORIZON;
         let role = JoinRole {
-            models: Arc::new(vec![model]),
+            models: FixedModels::shared(vec![model]),
             topics: Topics::named("plimsoll", &["predictions".to_owned()], &["outcomes".to_owned()]),
             panes: PaneTopic { name: "plimsoll.panes".to_owned(), partitions: 1 },
             references: References::default(),
@@ -312,4 +314,47 @@ async fn entries_are_found_whichever_generation_of_rows_they_stand_in() {
     }
     join.restart().await;
     assert!(join.held().await.0.is_empty(), "all of them are beyond their horizon");
+}
+
+/// This process has not heard of the models that others know.
+#[derive(Debug, Default)]
+struct Behind(AtomicU64);
+
+#[async_trait]
+impl Models for Behind {
+    fn current(&self) -> Monitored {
+        let model = Model::new("m", Task::Binary, ReferenceSource::Registered);
+        let revision = self.0.load(Ordering::Relaxed);
+        Monitored { revision, models: Arc::new(vec![model; usize::from(revision > 0)]) }
+    }
+
+    async fn catch_up(&self) -> Result<(), RoleError> {
+        self.0.store(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_model_that_another_process_knew_first_are_read_again_and_of_unknown_models_left_out() {
+    let mut join = Join::new().await;
+    join.role.models = Arc::new(Behind::default());
+    join.machine = open(&join.role, &join.store).await;
+    let block = |model: &str| {
+        let mut table = TextTable::default();
+        let (model, label) = (table.place(model), table.place("1"));
+        let kind = PackedKind::Outcome { label };
+        let row = PackedRow { model, id: IdHash(7), time: day(1), offset: 0, behind: Span::ZERO, kind };
+        let mut records = Records::default();
+        records.push(0, None, None, Some(&encode(&JoinBlock::new(source("outcomes"), &[row], &table)).unwrap()));
+        records
+    };
+    let refused = join.machine.apply(&block("m"), Timestamp::default()).await;
+    assert!(matches!(refused, Err(RoleError::ModelsChanged)), "{refused:?}");
+    join.machine = open(&join.role, &join.store).await;
+    join.machine.apply(&block("m"), Timestamp::default()).await.unwrap();
+    join.restart().await;
+    assert_eq!(join.held().await.0, [7]);
+    join.machine.apply(&block("nobody's"), Timestamp::default()).await.unwrap();
+    join.restart().await;
+    assert_eq!(join.held().await.0, [7]);
 }

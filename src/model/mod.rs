@@ -99,6 +99,8 @@ pub enum ReferenceSource {
     File(PathBuf),
     /// The first predictions of the stream.
     First(u64),
+    /// What the first version with a reference brought.
+    Registered,
 }
 
 /// JSON Pointers (RFC 6901) to the fields of an event, for producers with their own field names.

@@ -160,11 +160,14 @@ pub enum Change {
         version: u32,
         problem: String,
     },
-    /// A version could not be served. Always rejected, as all that begin with `Fail`.
+    /// A version could not be served. Rejected, as all that begin with `Fail`, unless it is being rolled out and trying
+    /// again will not help: then it is taken back.
     FailLoad {
         name: String,
         version: u32,
         problem: String,
+        #[serde(default)]
+        is_lasting: bool,
     },
     /// A stage was asked for that there is not.
     FailTransition {

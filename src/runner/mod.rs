@@ -6,6 +6,7 @@
 //! lets the next checkpoint drop it. A crash at any point repeats publications, never counts.
 
 mod audit;
+mod models;
 mod outbox;
 mod panes;
 mod partition;
@@ -28,6 +29,7 @@ use crate::profile::DecodeError;
 use crate::state::{StateError, Store, Write};
 
 pub use audit::{Audit, Findings, audit, readable, readable_json, unknown_row};
+pub use models::{FixedModels, Models, Monitored, refuse_if_outdated};
 pub use outbox::Outbox;
 pub use panes::{PaneTable, PaneTopic};
 pub use partition::{OpenPartition, next_offset, stored_offset};
@@ -43,6 +45,11 @@ pub trait Role: Send + Sync {
     fn name(&self) -> &'static str;
 
     fn topics(&self) -> Vec<String>;
+
+    /// Of what its machines are made of; when it changes, all are opened anew.
+    fn revision(&self) -> u64 {
+        0
+    }
 
     /// Topics that it writes where the newest record of a key takes the place of those before it.
     fn latest_by_key(&self) -> Vec<String> {
@@ -98,6 +105,9 @@ pub enum RoleError {
     Format(#[from] FormatError),
     #[error("record {offset} of {source_partition} is not one of plimsoll's: {reason}")]
     Record { source_partition: SourcePartition, offset: i64, reason: String },
+    /// What the machine was made of is not the same any more.
+    #[error("other models are monitored now")]
+    ModelsChanged,
     #[error("{0}")]
     Failed(String),
 }

@@ -18,6 +18,8 @@ pub struct Running<'a> {
     settings: &'a RunnerSettings,
     member: Box<dyn Member>,
     partitions: BTreeMap<SourcePartition, OpenPartition>,
+    /// Of the role, when they were opened.
+    revision: u64,
     /// Assigned, but opened by another process since, with the time when that showed.
     fenced: BTreeMap<SourcePartition, Timestamp>,
     /// Assigned, and not to be gone on with before somebody has mended them, with the reasons.
@@ -62,6 +64,7 @@ impl<'a> Running<'a> {
             settings,
             member,
             partitions: BTreeMap::new(),
+            revision: role.revision(),
             fenced: BTreeMap::new(),
             stopped: BTreeMap::new(),
             checkpointed,
@@ -92,6 +95,8 @@ impl<'a> Running<'a> {
 
     async fn step(&mut self) -> Result<(), RunError> {
         match self.member.poll().await? {
+            // Records are read again.
+            Polled::Records(_) | Polled::Idle if self.is_outdated() => self.open_anew().await?,
             Polled::Records(batches) => self.apply(batches).await?,
             Polled::Assigned(sources) => self.open(sources).await?,
             Polled::Revoked(sources) => {
@@ -112,6 +117,10 @@ impl<'a> Running<'a> {
         }
     }
 
+    fn is_outdated(&self) -> bool {
+        self.role.revision() != self.revision && !self.partitions.is_empty()
+    }
+
     /// When its time has come, when memory fills up, and when the wall clock was set back: nobody knows then how long it
     /// has been.
     fn is_checkpoint_due(&self, now: Timestamp) -> bool {
@@ -129,6 +138,7 @@ impl<'a> Running<'a> {
             match partition.apply(&records, now).await {
                 Err(RoleError::State(StateError::Fenced { path })) => self.let_go(&source, &path),
                 Err(error) if error.is_permanent() => self.stop(&source, &error),
+                Err(RoleError::ModelsChanged) => return self.open_anew().await,
                 applied => applied?,
             }
         }
@@ -136,6 +146,13 @@ impl<'a> Running<'a> {
             self.read_on().await?;
         }
         Ok(())
+    }
+
+    /// Drops every partition as it is in its store, as after a failure, and goes on with machines of the newest revision.
+    async fn open_anew(&mut self) -> Result<(), RunError> {
+        let sources: Vec<_> = std::mem::take(&mut self.partitions).into_keys().collect();
+        tracing::info!(role = self.role.name(), revision = self.role.revision(), "other models: opened anew");
+        self.open(sources).await
     }
 
     /// Goes on with the partitions that are not stopped.
@@ -146,6 +163,7 @@ impl<'a> Running<'a> {
 
     async fn open(&mut self, sources: Vec<SourcePartition>) -> Result<(), RunError> {
         let mut positions = Vec::new();
+        self.revision = self.role.revision();
         for source in sources {
             let partitions = self.member.partitions(&source.topic).await?;
             match self.open_one(&source, partitions).await {

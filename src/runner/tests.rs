@@ -1,6 +1,7 @@
 //! The loop, with a scripted bus.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -16,12 +17,15 @@ use crate::state::{MemoryStore, StateError, Store};
 use crate::telemetry::{Health, Telemetry};
 
 const POISON: &[u8] = b"poison";
+const NEWS: &[u8] = b"news";
 
 enum Step {
     Bring(Polled),
     MoveClock(Span),
     /// Notes the offset that the state of partition 1 has.
     Look,
+    /// The role is made of something else from now on.
+    Change(Polled),
 }
 
 type Assignment = Vec<Position>;
@@ -33,6 +37,7 @@ struct World {
     assigned: Arc<Mutex<Vec<Assignment>>>,
     looked: Arc<Mutex<Vec<Option<i64>>>>,
     clock: Arc<ManualClock>,
+    revision: Arc<AtomicU64>,
     shutdown: CancellationToken,
 }
 
@@ -48,7 +53,8 @@ impl World {
             telemetry: telemetry.clone(),
             shutdown: self.shutdown.clone(),
         };
-        Running::new(&Reader, &settings, Box::new(self.clone())).follow().await.unwrap();
+        let role = Reader(Arc::clone(&self.revision));
+        Running::new(&role, &settings, Box::new(self.clone())).follow().await.unwrap();
         telemetry
     }
 
@@ -68,6 +74,10 @@ impl Member for World {
             Some(Step::Look) => {
                 let offset = self.offset(1).await;
                 self.looked.lock().unwrap().push(offset);
+            }
+            Some(Step::Change(polled)) => {
+                self.revision.fetch_add(1, Ordering::Relaxed);
+                return Ok(polled);
             }
             None => self.shutdown.cancel(),
         }
@@ -107,9 +117,10 @@ impl Stores for World {
 }
 
 /// Reads everything but poison.
-struct Reader;
+struct Reader(Arc<AtomicU64>);
 
-struct ReaderMachine(SourcePartition);
+/// Finds out at [`NEWS`] that the role has changed, as long as it has not.
+struct ReaderMachine(SourcePartition, Arc<AtomicU64>);
 
 #[async_trait]
 impl Role for Reader {
@@ -121,14 +132,23 @@ impl Role for Reader {
         vec!["t".to_owned()]
     }
 
+    fn revision(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     async fn open(&self, source: &SourcePartition, _: i32, _: Arc<dyn Store>) -> Result<Box<dyn Machine>, RoleError> {
-        Ok(Box::new(ReaderMachine(source.clone())))
+        Ok(Box::new(ReaderMachine(source.clone(), Arc::clone(&self.0))))
     }
 }
 
 #[async_trait]
 impl Machine for ReaderMachine {
     async fn apply(&mut self, records: &Records, _: Timestamp) -> Result<(), RoleError> {
+        if records.iter().any(|record| record.payload == Some(NEWS))
+            && self.1.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            return Err(RoleError::ModelsChanged);
+        }
         match records.iter().find(|record| record.payload == Some(POISON)) {
             Some(record) => Err(RoleError::Record {
                 source_partition: self.0.clone(),
@@ -153,6 +173,10 @@ fn assigned() -> Step {
 }
 
 fn records(batches: &[(i32, i64, &[&[u8]])]) -> Step {
+    Step::Bring(polled(batches))
+}
+
+fn polled(batches: &[(i32, i64, &[&[u8]])]) -> Polled {
     let batch = |(partition, first, payloads): &(i32, i64, &[&[u8]])| {
         let mut records = Records::default();
         for (offset, payload) in (*first..).zip(*payloads) {
@@ -160,7 +184,7 @@ fn records(batches: &[(i32, i64, &[&[u8]])]) -> Step {
         }
         (source(*partition), records)
     };
-    Step::Bring(Polled::Records(batches.iter().map(batch).collect()))
+    Polled::Records(batches.iter().map(batch).collect())
 }
 
 #[tokio::test]
@@ -177,7 +201,7 @@ async fn a_record_that_nobody_can_read_stops_its_partition_and_no_other() {
     assert!(reason.contains("t-0 is stopped") && reason.contains("record 2"), "{reason}");
     assert_eq!((world.offset(0).await, world.offset(1).await), (None, Some(2)));
     let assigned = world.assigned.lock().unwrap().clone();
-    let Step::Bring(Polled::Records(read)) = records(&[(1, 0, &[b"a"])]) else { unreachable!() };
+    let Polled::Records(read) = polled(&[(1, 0, &[b"a"])]) else { unreachable!() };
     let last = read[0].1.last().map(|record| Seen::of(&record));
     assert_eq!(assigned.last().unwrap(), &[Position { source: source(1), next: Some(1), last }]);
     assert_eq!(assigned.len(), 2);
@@ -193,4 +217,42 @@ async fn a_wall_clock_that_is_set_back_or_far_ahead_does_not_stop_checkpoints() 
     }
     world.run(steps).await;
     assert_eq!(*world.looked.lock().unwrap(), [Some(1), Some(2), Some(3)]);
+}
+
+#[tokio::test]
+async fn a_role_that_has_changed_goes_on_from_its_state_with_new_machines_and_leaves_nothing_out() {
+    let world = World::default();
+    let steps = vec![
+        assigned(),
+        records(&[(1, 0, &[b"a"])]),
+        Step::MoveClock(Span::from_secs(2)),
+        records(&[(1, 1, &[b"b"])]),
+        // Not applied: it is read again from where the state is.
+        Step::Change(polled(&[(1, 2, &[b"c"])])),
+        Step::Look,
+        records(&[(1, 1, &[b"b", b"c"])]),
+        Step::MoveClock(Span::from_secs(2)),
+        // Also where nothing comes.
+        Step::Change(Polled::Idle),
+    ];
+    world.run(steps).await;
+    let next = |assigned: &Assignment| assigned.iter().map(|position| position.next).collect::<Vec<_>>();
+    let assigned: Vec<_> = world.assigned.lock().unwrap().iter().map(next).collect();
+    assert_eq!(assigned, [[None, None], [None, Some(1)], [None, Some(3)]]);
+    assert_eq!((world.looked.lock().unwrap().clone(), world.offset(1).await), (vec![Some(1)], Some(3)));
+}
+
+#[tokio::test]
+async fn a_machine_that_finds_out_that_its_role_has_changed_is_opened_anew_with_all_others() {
+    let world = World::default();
+    let steps = vec![
+        assigned(),
+        records(&[(0, 0, &[b"a"])]),
+        records(&[(1, 0, &[b"a", NEWS])]),
+        records(&[(0, 0, &[b"a"]), (1, 0, &[b"a", NEWS])]),
+    ];
+    let telemetry = world.run(steps).await;
+    assert_eq!(world.assigned.lock().unwrap().len(), 2);
+    assert_eq!((world.offset(0).await, world.offset(1).await), (Some(1), Some(2)));
+    assert_eq!(telemetry.health().remove("reader"), Some(Health::Ready));
 }

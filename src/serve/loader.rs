@@ -39,11 +39,13 @@ pub struct Loader {
     pub failures: UnboundedSender<FailedLoad>,
 }
 
-/// A version that cannot be served. One that is tried again is told of once, as long as the reason stays the same.
+/// A version that cannot be served. One that is tried again is told of once, as long as the reason stays the same; and
+/// once more when it is to be rolled out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedLoad {
     pub identity: Identity,
     pub reason: String,
+    pub is_temporary: bool,
 }
 
 #[derive(Debug)]
@@ -97,6 +99,12 @@ impl Loader {
             let is_loaded = held.loaded.get(identity).is_some_and(|(known, _)| is_known(known));
             let has_failed =
                 held.failed.get(identity).is_some_and(|known| is_known(&known.deployment) && !known.is_temporary);
+            if let Some(known) = held.failed.get_mut(identity).filter(|_| has_failed) {
+                if deployment.assignment.is_some() && known.deployment.assignment.is_none() {
+                    self.tell(identity, known);
+                }
+                known.deployment.assignment.clone_from(&deployment.assignment);
+            }
             if stop.is_cancelled() || is_loaded || has_failed {
                 continue;
             }
@@ -113,17 +121,24 @@ impl Loader {
                     let (deployment, is_temporary) = (deployment.clone(), error.is_temporary());
                     try_again |= is_temporary;
                     let reason = format!("version {version} cannot be served: {error}");
-                    if held.failed.get(identity).is_none_or(|known| known.reason != reason) {
-                        // Nobody listens any more at the end.
-                        drop(self.failures.send(FailedLoad { identity: identity.clone(), reason: reason.clone() }));
+                    let is_new = held.failed.get(identity).is_none_or(|known| known.reason != reason);
+                    let failure = Failure { deployment, reason, is_temporary };
+                    if is_new {
+                        self.tell(identity, &failure);
                     }
-                    held.failed.insert(identity.clone(), Failure { deployment, reason, is_temporary });
+                    held.failed.insert(identity.clone(), failure);
                 }
             }
             self.show(held, wanted);
         }
         self.show(held, wanted);
         try_again
+    }
+
+    fn tell(&self, identity: &Identity, failure: &Failure) {
+        let (reason, is_temporary) = (failure.reason.clone(), failure.is_temporary);
+        // Nobody listens any more at the end.
+        drop(self.failures.send(FailedLoad { identity: identity.clone(), reason, is_temporary }));
     }
 
     async fn load(&self, deployment: &Deployment) -> Result<Served, LoadError> {

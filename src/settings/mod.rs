@@ -130,6 +130,15 @@ pub fn parse(
     problems.settle(file, settings)
 }
 
+/// A model that is registered and not configured, from the TOML in its tag; `tag` is what errors call it.
+pub fn registered_model(name: &str, text: &str, tag: &str) -> Result<Model, SettingsErrors> {
+    let file: Arc<str> = tag.into();
+    let entries = raw::parse(text, &file).map_err(|error| SettingsErrors { file: tag.into(), errors: vec![error] })?;
+    let mut problems = Problems::default();
+    let model = model::registered(name, &reader::Section::root(&entries, Place::File(file)), &mut problems);
+    problems.settle(tag, model)
+}
+
 impl Overrides {
     /// Sets one key, as `--set key=value` does.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {

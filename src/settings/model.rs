@@ -59,16 +59,27 @@ pub(super) fn models(root: &Section<'_>, problems: &mut Problems) -> Vec<Model> 
     models
 }
 
+/// What a registered model says of itself: the keys of a `[[model]]` but its name and its reference.
+pub(super) fn registered(name: &str, section: &Section<'_>, problems: &mut Problems) -> Model {
+    let keys = KEYS.into_iter().filter(|key| !["name", "reference"].contains(key));
+    section.reject_unknown(&keys.collect::<Vec<_>>(), problems);
+    named(name, ReferenceSource::Registered, section, problems)
+}
+
 fn model(section: &Section<'_>, problems: &mut Problems) -> Model {
     section.reject_unknown(&KEYS, problems);
     section.require("name", "write the name that events carry in \"model\"", problems);
-    section.require("task", "write \"binary\", \"multiclass\" or \"regression\"", problems);
     section.require("reference", REFERENCE_ADVICE, problems);
 
     let name = section.value("name", problems, values::text).unwrap_or_default();
-    let task = section.value("task", problems, task).unwrap_or(Task::Binary);
     let reference = reference(section, problems).unwrap_or(ReferenceSource::First(1));
-    let mut model = Model::new(&name, task, reference);
+    named(&name, reference, section, problems)
+}
+
+fn named(name: &str, reference: ReferenceSource, section: &Section<'_>, problems: &mut Problems) -> Model {
+    section.require("task", "write \"binary\", \"multiclass\" or \"regression\"", problems);
+    let task = section.value("task", problems, task).unwrap_or(Task::Binary);
+    let mut model = Model::new(name, task, reference);
 
     set(&mut model.positive, section.value("positive", problems, values::scalar));
     set(&mut model.lateness, section.value("lateness", problems, values::span));

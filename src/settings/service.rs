@@ -56,9 +56,6 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
         http,
         checkpoint,
     };
-    if !root.has("model") {
-        root.report("model", "is missing: write a [[model]] with name, task and reference", problems);
-    }
     settings
 }
 

@@ -173,6 +173,7 @@ fn reference(reference: &ReferenceSource) -> InlineTable {
     let (key, value) = match reference {
         ReferenceSource::File(file) => ("file", Value::from(path(file))),
         ReferenceSource::First(first) => ("first", Value::from(count(*first))),
+        ReferenceSource::Registered => return InlineTable::new(),
     };
     InlineTable::from_iter([(key, value)])
 }

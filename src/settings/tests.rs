@@ -379,8 +379,8 @@ fn models_have_names_of_their_own() {
 }
 
 #[test]
-fn a_file_without_models_is_told_to_have_one() {
-    assert_eq!(errors(""), ["p.toml: model: is missing: write a [[model]] with name, task and reference"]);
+fn a_file_may_leave_all_models_to_the_registry() {
+    assert!(read("").unwrap().models.is_empty());
     let errors = errors("[model]\nname = \"a\"\n");
     assert_eq!(errors, ["p.toml:1: model: must be a list of tables: write [[model]] above each"]);
 }
@@ -426,7 +426,6 @@ fn errors_of_the_environment_and_of_flags_name_them_and_follow_those_of_the_file
     assert_eq!(
         lines(&errors),
         [
-            "p.toml: model: is missing: write a [[model]] with name, task and reference",
             "p.toml:1: data: must be a string in quotes, not an integer",
             "PLIMSOLL_KAFKA_PARTITIONS: kafka.partitions: 'many' is not a whole number",
             "PLIMSOLL_STATE_ULR: is not a known variable: did you mean PLIMSOLL_STATE_URL",

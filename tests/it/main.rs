@@ -30,6 +30,7 @@ mod mlflow;
 mod openlineage;
 mod pipeline;
 mod references;
+mod registered_models;
 mod rollouts;
 mod serving;
 mod simulation;

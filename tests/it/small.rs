@@ -12,10 +12,11 @@ pub const DAY: &str = "2024-03-10";
 pub fn model(folder: &Path) -> String {
     let reference = folder.join("reference.csv");
     std::fs::write(&reference, reference_csv()).unwrap();
-    format!(
-        r#"
-[[model]]
-name = "m"
+    format!("\n[[model]]\nname = \"m\"\nreference = {{ file = {reference:?} }}\n{DEFINITION}")
+}
+
+/// What is watched of it, and how.
+pub const DEFINITION: &str = r#"
 task = "binary"
 panes = "1h"
 windows = ["1d"]
@@ -23,19 +24,12 @@ lateness = "0s"
 label_horizon = "1d"
 retention = "3d"
 idle_timeout = "1s"
-reference = {{ file = {reference:?} }}
-
-[model.drift]
-min_samples = 10
-
-[model.performance]
-min_samples = 10
-"#
-    )
-}
+drift = { min_samples = 10 }
+performance = { min_samples = 10 }
+"#;
 
 /// `amount` 0 to 9, `colour` red or green; nine of ten predictions are right.
-fn reference_csv() -> String {
+pub fn reference_csv() -> String {
     let mut csv = "id,time,label,score,outcome,amount,colour\n".to_owned();
     for row in 0..100 {
         let (label, score, colour) = if row % 2 == 0 { (0, 0.1, "red") } else { (1, 0.9, "green") };

@@ -24,7 +24,7 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::event::from_json;
 use crate::query::Snapshot;
 use crate::registry::{Command, Decision, Outcome, Registry, decide};
-use crate::runner::References;
+use crate::runner::{FixedModels, References};
 use crate::telemetry::Telemetry;
 
 /// Of another registry's webhooks.
@@ -114,7 +114,7 @@ impl Bench {
         let listen = "127.0.0.1:8080".parse().unwrap();
         let parts = ApiParts {
             settings: HttpSettings { listen, max_body: 2 << 20, token: token.map(str::to_owned) },
-            models: Vec::new(),
+            models: FixedModels::shared(Vec::new()),
             topics: samples::topics(),
             view: ViewHandle::default(),
             registry: decider.handle.clone(),

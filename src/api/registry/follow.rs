@@ -67,5 +67,8 @@ fn take_over(handle: &RegistryHandle, view: &ViewHandle, records: &Records) -> R
             Err(error) => warn!(%error, offset = record.offset, "a record of the registry's log is left out"),
         }
     }
+    if let Some(last) = records.last() {
+        handle.set_next_offset(last.offset + 1);
+    }
     Ok(())
 }

@@ -46,6 +46,8 @@ struct Replica {
     registry: Registry,
     /// Whether everything has been read that stood on the log at the start.
     is_caught_up: bool,
+    /// Offset of the next record of the log.
+    next_offset: i64,
 }
 
 /// The log has not been read to its end yet.
@@ -125,6 +127,16 @@ impl RegistryHandle {
             // Whoever waited may have gone.
             drop(waiting.send(decision));
         }
+    }
+
+    /// Offset of the next record of the log: what stands before it is known here.
+    #[must_use]
+    pub fn next_offset(&self) -> i64 {
+        self.0.replica.read().unwrap_or_else(PoisonError::into_inner).next_offset
+    }
+
+    pub(super) fn set_next_offset(&self, next_offset: i64) {
+        self.0.replica.write().unwrap_or_else(PoisonError::into_inner).next_offset = next_offset;
     }
 
     /// Says whether the copy is up to date.

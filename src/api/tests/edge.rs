@@ -124,7 +124,7 @@ async fn the_server_answers_until_it_is_told_to_stop() {
     let folder = tempfile::tempdir().unwrap();
     let parts = ApiParts {
         settings: HttpSettings { listen: "127.0.0.1:0".parse().unwrap(), max_body: 1_024, token: None },
-        models: Vec::new(),
+        models: crate::runner::FixedModels::shared(Vec::new()),
         topics: samples::topics(),
         view: ViewHandle::default(),
         registry: RegistryHandle::default(),

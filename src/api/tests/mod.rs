@@ -24,7 +24,7 @@ use crate::artifacts::{ArtifactSettings, Artifacts};
 use crate::bus::{Outgoing, Record};
 use crate::clock::{ManualClock, Timestamp};
 use crate::query::Snapshot;
-use crate::runner::References;
+use crate::runner::{FixedModels, References};
 use crate::telemetry::{Health, Telemetry};
 
 /// Keeps what it is given, or fails.
@@ -93,7 +93,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let parts = ApiParts {
             settings,
-            models: vec![samples::model()],
+            models: FixedModels::shared(vec![samples::model()]),
             topics: samples::topics(),
             view: ViewHandle::new(filled()),
             registry,

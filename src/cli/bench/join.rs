@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -17,7 +16,7 @@ use crate::clock::{Clock, Span, SystemClock, Timestamp};
 use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, TextTable};
 use crate::join::JoinRole;
 use crate::profile::{decode, encode};
-use crate::runner::{OpenPartition, PaneTopic, References};
+use crate::runner::{FixedModels, OpenPartition, PaneTopic, References};
 use crate::state::{StateRoot, StateSettings};
 use crate::window::{PaneCounts, PaneRecord};
 
@@ -129,7 +128,7 @@ impl Bench {
         references.set(reference);
         let topics = Topics::named("plimsoll", &["predictions".to_owned()], &["outcomes".to_owned()]);
         let panes = PaneTopic { name: topics.panes.clone(), partitions: 1 };
-        let role = JoinRole { models: Arc::new(vec![model]), topics, panes, references };
+        let role = JoinRole { models: FixedModels::shared(vec![model]), topics, panes, references };
         let next_offset = vec![0; args.partitions as usize];
         ensure!(args.outcomes <= args.pending, "--outcomes cannot be more than --pending");
         Ok(Self { args, role, state, partitions: Vec::new(), next_offset, pairs: BTreeMap::new() })
@@ -207,7 +206,7 @@ impl Bench {
     }
 
     fn row(&self, half: Half, index: u64, id: IdHash, offset: i64, table: &mut TextTable) -> PackedRow {
-        let model = &self.role.models[0];
+        let model = &self.role.models.current().models[0];
         // Spread over a day, with the outcomes a day later.
         let millis = i64::try_from(index * 86_400_000 / self.args.pending).unwrap_or(0);
         let time = Timestamp::from_millis(FIRST_TIME + millis);

@@ -27,7 +27,8 @@ const CHECKPOINT_EVERY: usize = 64;
 /// Medians over `rounds`.
 pub(super) fn measure(events: &Events, count: u64, rounds: u32, role: &IngestRole) -> anyhow::Result<InMemory> {
     let batches = batches(events, count)?;
-    let model = role.models.first().context("the role has no model")?;
+    let models = role.models.current().models;
+    let model = models.first().context("the role has no model")?;
     let reference = role.references.get(&model.name).context("the model has no reference")?;
     let mut counting = Vec::new();
     let mut whole = Vec::new();
@@ -65,7 +66,8 @@ fn decode_and_count(
     role: &IngestRole,
     reference: &Reference,
 ) -> anyhow::Result<u64> {
-    let model = role.models.first().context("the role has no model")?;
+    let models = role.models.current().models;
+    let model = models.first().context("the role has no model")?;
     let (mut decoder, schema) = (events.decoder(), events.schema());
     let mut panes: HashMap<PaneKey, Profile> = HashMap::new();
     for records in batches {

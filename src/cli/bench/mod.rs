@@ -26,7 +26,7 @@ use crate::bus::{Admin, BrokerSource, BusSettings, EmbeddedBroker, Outgoing, Pro
 use crate::clock::{Clock, Span, SystemClock};
 use crate::ingest::{IngestRole, IngestSettings};
 use crate::model::Model;
-use crate::runner::{PaneTopic, References};
+use crate::runner::{FixedModels, PaneTopic, References};
 use crate::telemetry::Telemetry;
 
 use events::Events;
@@ -250,7 +250,7 @@ impl Bench {
 
     fn role(&self, topics: Topics) -> IngestRole {
         IngestRole {
-            models: Arc::new(vec![self.model.clone()]),
+            models: FixedModels::shared(vec![self.model.clone()]),
             panes: PaneTopic { name: topics.panes.clone(), partitions: self.args.partitions },
             join_partitions: self.args.partitions,
             topics,

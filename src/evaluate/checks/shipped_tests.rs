@@ -167,6 +167,30 @@ async fn a_drop_of_volume_is_found_only_beside_four_adjoining_windows() {
     assert!(failing(&low(200)[6..]).await.is_empty());
 }
 
+/// Ten weeks of two variants; `moved` of the last week's 1,000 predictions went to the other one, `lost` nowhere.
+fn weeks_of_two_variants(other: &str, moved: u64, lost: u64) -> Vec<WindowReport> {
+    let mut windows = Vec::new();
+    for week in 0..10 {
+        let (mut stable, mut second) = (window(week), window(week));
+        second.population.variant = other.into();
+        if week == 9 {
+            stable.predictions -= moved + lost;
+            second.predictions += moved;
+        }
+        windows.extend([second, stable]);
+    }
+    windows
+}
+
+#[tokio::test]
+async fn traffic_that_moves_to_another_variant_is_no_drop_and_traffic_that_a_shadow_answers_is_none_that_moved() {
+    assert!(failing(&weeks_of_two_variants("canary", 900, 0)).await.is_empty());
+    assert!(failing(&weeks_of_two_variants("canary", 500, 400)).await.is_empty());
+    assert_eq!(failing(&weeks_of_two_variants("canary", 400, 500)).await, ["volume_drop"]);
+    assert_eq!(failing(&weeks_of_two_variants("canary", 0, 900)).await, ["volume_drop"]);
+    assert_eq!(failing(&weeks_of_two_variants("shadow", 900, 0)).await, ["volume_drop"]);
+}
+
 #[tokio::test]
 async fn lost_labels_are_found_once_later_windows_have_theirs() {
     let covered = |windows: &mut [WindowReport], coverage: f64| {

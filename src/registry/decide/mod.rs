@@ -71,8 +71,10 @@ pub fn decide(registry: &Registry, command: &Command) -> Result<Vec<Event>, Reje
         }
         Change::RecordEvaluation { name, version, rows } => gates::evaluate(registry, name, version, rows),
         Change::RecordGates { name, version, report } => gates::record(registry, &name, version, report),
+        Change::FailLoad { name, version, problem, is_lasting } => {
+            rollouts::fail_load(registry, at, &name, version, problem, is_lasting)
+        }
         Change::FailGates { problem, .. }
-        | Change::FailLoad { problem, .. }
         | Change::FailTransition { problem, .. }
         | Change::FailUpload { problem, .. } => Err(Rejection::invalid(problem)),
         Change::ApproveGates { name, version, given } => gates::approve(registry, &name, version, given),

@@ -157,15 +157,29 @@ pub(super) fn follow(
             let paused = Rollout { state: RolloutState::Paused, reason, pause_made, ..rollout };
             Ok(vec![changed(RolloutChange::Paused, paused)])
         }
-        Transition::RollBack { reason } => {
-            let cool_down_until = Some(at.plus(rollout.plan.cool_down));
-            let (state, ended_at) = (RolloutState::RolledBack, Some(at));
-            Ok(vec![changed(
-                RolloutChange::RolledBack,
-                Rollout { state, ended_at, reason, cool_down_until, ..rollout },
-            )])
-        }
+        Transition::RollBack { reason } => Ok(vec![rolled_back(at, reason, rollout)]),
     }
+}
+
+/// A version that cannot be served is taken back if it is being rolled out.
+pub(super) fn fail_load(
+    registry: &Registry,
+    at: Timestamp,
+    name: &str,
+    version: u32,
+    problem: String,
+    is_lasting: bool,
+) -> Result<Vec<Event>, Rejection> {
+    match registry.rollouts.under_way(name).filter(|rollout| rollout.candidate == version && is_lasting) {
+        Some(rollout) => Ok(vec![rolled_back(at, problem, rollout.clone())]),
+        None => Err(Rejection::invalid(problem)),
+    }
+}
+
+fn rolled_back(at: Timestamp, reason: String, rollout: Rollout) -> Event {
+    let (state, ended_at) = (RolloutState::RolledBack, Some(at));
+    let cool_down_until = Some(at.plus(rollout.plan.cool_down));
+    changed(RolloutChange::RolledBack, Rollout { state, ended_at, reason, cool_down_until, ..rollout })
 }
 
 /// The new version becomes the champion and goes into production; the old one leaves it.

@@ -119,7 +119,7 @@ fn what_failed_elsewhere_is_rejected_with_its_problem() {
     let (name, version, problem) = ("m".to_owned(), 1, "a.sql:2: syntax error".to_owned());
     let failed = [
         Change::FailGates { name: name.clone(), version, problem: problem.clone() },
-        Change::FailLoad { name: name.clone(), version, problem: problem.clone() },
+        Change::FailLoad { name: name.clone(), version, problem: problem.clone(), is_lasting: true },
         Change::FailTransition { name, version, problem: problem.clone() },
         Change::FailUpload { path: "0/a".into(), problem },
     ];

@@ -114,6 +114,29 @@ fn a_rollback_changes_nothing_else_and_the_same_version_cools_down() {
 }
 
 #[test]
+fn a_candidate_that_cannot_be_loaded_is_taken_back_and_no_other_version_is() {
+    let mut bench = bench();
+    let failed = |version: u32, is_lasting: bool| Change::FailLoad {
+        name: "m".into(),
+        version,
+        problem: "the file is damaged".into(),
+        is_lasting,
+    };
+    bench.refuses(RejectionKind::Invalid, "damaged", failed(2, true));
+    bench.done(start(2));
+    for other in [failed(1, true), failed(3, true), failed(2, false)] {
+        bench.refuses(RejectionKind::Invalid, "damaged", other);
+    }
+    bench.done(Change::PauseRollout { name: "m".into() });
+    assert_eq!(bench.done(failed(2, true)).len(), 1);
+    let taken_back = newest(&bench);
+    assert_eq!((taken_back.state, taken_back.reason.as_str()), (RolloutState::RolledBack, "the file is damaged"));
+    assert_eq!((bench.registry.answering("m"), taken_back.analysis), (Some(1), None));
+    bench.refuses(RejectionKind::Conflict, "cools down", start(2));
+    bench.refuses(RejectionKind::Invalid, "damaged", failed(2, true));
+}
+
+#[test]
 fn what_the_analysis_asks_of_a_rollout_that_has_changed_is_refused() {
     let mut bench = bench();
     bench.done(start(2));

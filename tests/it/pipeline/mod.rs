@@ -24,7 +24,7 @@ use plimsoll::join::JoinRole;
 use plimsoll::model::{FeatureKind, Model, ReferenceSource, Task, WindowSize};
 use plimsoll::profile::{Reference, ReferenceBuilder, Values};
 use plimsoll::query::{QueryEngine, QueryLimits};
-use plimsoll::runner::{PaneTopic, References, Role};
+use plimsoll::runner::{FixedModels, PaneTopic, References, Role};
 use serde_json::Value;
 use stream::{Choices, Stream, Truth};
 use theater::{Crash, Theater};
@@ -76,7 +76,7 @@ pub fn topics() -> Topics {
 }
 
 fn roles(model: Model, references: References) -> Vec<Arc<dyn Role>> {
-    let models = Arc::new(vec![model]);
+    let models = FixedModels::shared(vec![model]);
     let panes = PaneTopic { name: "plimsoll.panes".into(), partitions: 2 };
     let limits = QueryLimits { memory: 1 << 24, timeout: Span::from_secs(10), max_rows: 10 };
     let checks = CheckRunner::new(QueryEngine::new(limits).unwrap(), Vec::new());

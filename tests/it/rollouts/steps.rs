@@ -50,6 +50,34 @@ fn a_version_that_errs_or_is_slow_is_taken_back_by_itself_in_its_first_step_with
 }
 
 #[test]
+fn a_version_that_cannot_be_loaded_is_taken_back_with_the_reason_and_an_alert() {
+    let Some((_folder, mut service)) = start() else { return };
+    let file = "/api/2.0/mlflow-artifacts/artifacts/by-hand/damaged/model.onnx";
+    assert_eq!(service.http().put(file, "this is no model").status, 200);
+    let new = json!({"name": "m", "source": "mlflow-artifacts:/by-hand/damaged"}).to_string();
+    let created = service.http().post("/api/2.0/mlflow/model-versions/create", JSON, new).json();
+    let version = created["model_version"]["version"].as_str().unwrap();
+    begin(&service, version, &["--canary", "50,100"]);
+    let taken_back = eventually(WITHIN, "the version is taken back", || {
+        let rollout = status(&service)["rollout"].clone();
+        (rollout["state"] == "rolled_back").then_some(rollout)
+    });
+    let reason = taken_back["reason"].as_str().unwrap();
+    assert!(taken_back["step"] == 0 && reason.contains("cannot be served"), "{taken_back:#}");
+    eventually_true(WITHIN, "the alert fires", || {
+        let rows = alerts(&service);
+        rows.iter().any(|row| row["state"] == "firing" && row["summary"].as_str().unwrap().contains(reason))
+    });
+    let mut traffic = Traffic::default();
+    eventually_true(WITHIN, "version 1 answers alone", || {
+        let before = traffic.of("");
+        traffic.send(&service, 1);
+        traffic.of("") == before + 25
+    });
+    service.terminate();
+}
+
+#[test]
 fn a_good_version_is_promoted_through_its_steps_although_the_service_is_killed_in_one() {
     let Some((_folder, mut service)) = start() else { return };
     let version = candidate(&service, "good");

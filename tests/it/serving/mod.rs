@@ -8,6 +8,7 @@ mod gate;
 mod hostile;
 mod limits;
 mod swap;
+mod whole_loop;
 
 use std::path::Path;
 use std::time::Duration;

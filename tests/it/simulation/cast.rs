@@ -12,7 +12,7 @@ use plimsoll::model::{FeatureSpec, Model, ReferenceSource, Task, WindowSize};
 use plimsoll::notify::NotifyRole;
 use plimsoll::profile::Reference;
 use plimsoll::query::{QueryEngine, QueryLimits};
-use plimsoll::runner::{PaneTopic, References, Role};
+use plimsoll::runner::{FixedModels, PaneTopic, References, Role};
 use plimsoll::telemetry::Telemetry;
 
 use super::input::{HORIZON, LARGEST};
@@ -72,7 +72,7 @@ impl Cast {
     }
 
     fn role(&self, role: &str, world: &Shared, references: &References) -> Arc<dyn Role> {
-        let models = Arc::new(vec![self.model.clone()]);
+        let models = FixedModels::shared(vec![self.model.clone()]);
         let references = references.clone();
         let panes = PaneTopic { name: "plimsoll.panes".into(), partitions: 2 };
         let topics = topics();
