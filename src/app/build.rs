@@ -108,7 +108,7 @@ pub async fn start(
     let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
     let log = (&admin, topics.registry.as_str());
     let monitored = Arc::new(MonitoredModels::new(&settings, &registry, &references, &view, log, &telemetry));
-    let models = Arc::clone(&monitored) as Arc<dyn Models>;
+    let models: Arc<dyn Models> = monitored.clone();
     let (mut http, mut server) = (None, None);
     if parts.contains(&Part::Api) {
         let api_parts = ApiParts {
@@ -176,15 +176,9 @@ pub async fn start(
     if app.parts.contains(&Part::Api) {
         version_references::follow(&app, &settings, &monitored, &references, partitions.panes, &clock)?;
     }
-    if needs_models(&app.parts) {
-        tokio::select! {
-            () = monitored.wait() => {}
-            () = shutdown.cancelled() => {
-                app.drain().await?;
-                return Err(AppError::Stopped);
-            }
-        }
-        tokio::spawn(monitored.follow(app.followers.token()));
+    if let Err(error) = know_models(&app, &monitored, shutdown).await {
+        app.drain().await?;
+        return Err(error);
     }
     let mut roles = build_roles(&app, &settings, &models, &references, &partitions, &checks, &senders)?;
     roles.extend(prepared.map(|prepared| start_serving(&mut app, prepared, &models)));
@@ -302,6 +296,19 @@ async fn try_to_connect(app: &App, settings: &Settings) -> Result<Connected, Bus
     let joins = app.admin.partitions(&app.topics.joins).await?;
     let cluster = app.admin.cluster_id().await?;
     Ok(Connected { view, registry, references, partitions: Partitions { panes, joins, cluster } })
+}
+
+/// Returns when the models are known that roles start with; those that come later are taken over.
+async fn know_models(app: &App, models: &Arc<MonitoredModels>, shutdown: &CancellationToken) -> Result<(), AppError> {
+    if !needs_models(&app.parts) {
+        return Ok(());
+    }
+    tokio::select! {
+        () = shutdown.cancelled() => return Err(AppError::Stopped),
+        () = models.wait() => {}
+    }
+    tokio::spawn(Arc::clone(models).follow(app.followers.token()));
+    Ok(())
 }
 
 /// Whether one of the parts serves, monitors or shows models, some of which may only be registered.

@@ -161,8 +161,10 @@ mod tests {
 
     #[test]
     fn the_first_reference_has_anchors_of_its_own_and_the_schema_of_its_columns() {
-        let rows: String = (0..50).map(|row| format!("r{row},{},0.5,{},{row}.5\n", row % 2, row % 2)).collect();
-        let (definition, reference) = first(&format!("id,label,score,outcome,amount\n{rows}"), None).unwrap();
+        let rows = (0..50).map(|row| format!("r{row},{},0.5,{},{row}.5\n", row % 2, row % 2));
+        let header = "id,label,score,outcome,amount\n".to_owned();
+        let csv = std::iter::once(header).chain(rows).collect::<Vec<_>>().concat();
+        let (definition, reference) = first(&csv, None).unwrap();
         assert_eq!(definition, "task = \"binary\"\npositive = \"1\"\n");
         assert_eq!((reference.model.as_str(), reference.rows), ("m", 50));
         assert!(reference.features().any(|(feature, _)| feature == "amount"));

@@ -40,7 +40,7 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
     let bus = kafka::bus(&root.table("kafka", problems), &data, problems);
     let http = http(&root.table("http", problems), &bus, problems);
     let registry = root.table("registry", problems);
-    let settings = Settings {
+    Settings {
         state: state(&root.table("state", problems), &data, problems),
         serving: serving::read(&root.table("serving", problems), problems),
         artifacts: artifacts(&registry, &data, problems),
@@ -55,8 +55,7 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
         bus,
         http,
         checkpoint,
-    };
-    settings
+    }
 }
 
 fn state(section: &Section<'_>, data: &Path, problems: &mut Problems) -> StateSettings {
