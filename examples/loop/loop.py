@@ -11,7 +11,6 @@ same forest as it should be, which is promoted. Everything that happens is print
 import argparse
 import json
 import os
-import queue
 import re
 import shutil
 import signal
@@ -19,9 +18,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -32,8 +30,9 @@ import onnxruntime
 import pandas as pd
 import requests
 import trainer
-from confluent_kafka import Consumer, TopicPartition
 from mlflow import MlflowClient
+from timeline import PATIENCE, Timeline
+from traffic import Traffic
 
 MODEL = "car_loan"
 ROOT = HERE.parent.parent
@@ -48,243 +47,9 @@ FEATURES = [
     "driver_tenure",
 ]
 DRIFT, HELD_OUT, END = 25_000, 37_500, 50_000
-"""Seconds from an answer to its outcome."""
-OUTCOME_AFTER = 1.0
 """Seconds of each window; and of each step of a rollout."""
 WINDOW = 3
 BAKE = 10
-"""Seconds to wait for what should come, on a machine that has much else to do."""
-PATIENCE = 600
-
-
-class Timeline:
-    """Prints what stands on the topics, and keeps it."""
-
-    def __init__(self, bootstrap, as_json):
-        self.started, self.as_json = time.time(), as_json
-        self.lock, self.told = threading.Condition(), []
-        # Version and beginning of the windows that are told, and those that have been.
-        self.watched, self.windows = (None, None), set()
-        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "timeline", "enable.auto.commit": False})
-        self.stopped = threading.Event()
-        self.topics = [f"plimsoll.{name}" for name in ("alerts", "retraining", "registry", "windows")]
-        places = [TopicPartition(topic, p, 0) for topic in self.topics for p in self.partitions(topic)]
-        self.consumer.assign(places)
-        self.thread = threading.Thread(target=self.follow, daemon=True)
-        self.thread.start()
-
-    def partitions(self, topic):
-        return trainer.partitions_of(self.consumer, topic)
-
-    def follow(self):
-        while not self.stopped.is_set():
-            for message in self.consumer.consume(500, timeout=0.2):
-                if message.error() or message.value() is None:
-                    continue
-                for told in self.events(message):
-                    self.add(message, *told)
-        self.consumer.close()
-
-    def events(self, message):
-        record = json.loads(message.value())
-        if message.topic().endswith(".registry"):
-            return decisions(record) if (message.key() or b"").startswith(b"log/") else []
-        if message.topic().endswith(".alerts"):
-            return alert(record)
-        if message.topic().endswith(".windows"):
-            return self.window(record)
-        reason = f"version {record['version']} should be trained anew: {record['reason']}"
-        return [("retraining", reason, record)]
-
-    def window(self, record):
-        """Once, as soon as its outcomes are known."""
-        version, since = self.watched
-        accuracy = next((row for row in record["performance"] if row["metric"] == "accuracy"), None)
-        is_of = record["version"] == version and record["segment"] is None and record["window_start"] > (since or "")
-        if not is_of or accuracy is None or accuracy["verdict"] == "insufficient":
-            return []
-        place = (record["variant"], record["window_start"])
-        if place in self.windows:
-            return []
-        self.windows.add(place)
-        drifted = {row["feature"] for row in record["drift"] if row["decides"] and row["verdict"] == "drift"}
-        said = f"drift of {', '.join(sorted(drifted))}" if drifted else "no drift"
-        text = (
-            f"window of version {version}: {record['predictions']} loans, accuracy {accuracy['value']:.3f} beside "
-            f"{accuracy['reference']:.3f} of its reference ({accuracy['verdict']}), {said}"
-        )
-        return [("window", text, record)]
-
-    def add(self, message, kind, text, record):
-        stamp = message.timestamp()[1]
-        at = stamp / 1000 if stamp and stamp > 0 else time.time()
-        place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
-        told = {"at": round(at - self.started, 1), **place, "kind": kind, "text": text, "record": record}
-        with self.lock:
-            self.told.append(told)
-            self.lock.notify_all()
-        if text is None:
-            return
-        if self.as_json:
-            shown = {name: told[name] for name in ("at", "topic", "partition", "offset", "kind", "text")}
-            print(json.dumps(shown), flush=True)
-        else:
-            where = f"{place['topic']}[{place['partition']}]@{place['offset']}"
-            print(f"{told['at']:7.1f} s  {where:<30} {text}", flush=True)
-
-    def say(self, text):
-        if self.as_json:
-            print(json.dumps({"at": round(time.time() - self.started, 1), "kind": "story", "text": text}), flush=True)
-        else:
-            print(f"{time.time() - self.started:7.1f} s  {'':<30} {text}", flush=True)
-
-    def wait(self, what, holds, patience=PATIENCE):
-        """The first event for which `holds`, now or later."""
-        deadline, seen = time.monotonic() + patience, 0
-        with self.lock:
-            while True:
-                for told in self.told[seen:]:
-                    if holds(told):
-                        return told
-                seen = len(self.told)
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise SystemExit(f"{what}: nothing of it after {patience} s")
-                self.lock.wait(left)
-
-    def all(self, holds):
-        with self.lock:
-            return [told for told in self.told if holds(told)]
-
-    def stop(self):
-        self.stopped.set()
-        self.thread.join()
-
-
-def alert(record):
-    if record["state"] == "pending":
-        return []
-    who = f"version {record['version']}" + (f" ({record['variant']})" if record["variant"] != "default" else "")
-    text = f"alert {record['state']}: {record['severity']} {record['kind']} of {who}: {record['summary']}"
-    return [("alert", text, record)]
-
-
-def decisions(record):
-    events = record["outcome"].get("applied", {}).get("events", [])
-    return [told for told in (decision(event) for event in events) if told]
-
-
-def decision(event):
-    kind = event["type"]
-    version = event.get("version")
-    if kind == "version_created":
-        return kind, f"version {version['version']} is registered", event
-    if kind == "gates_run":
-        verdicts = {gate["name"]: gate["verdict"] for gate in event["report"]["gates"] if gate["severity"] == "critical"}
-        bad = [name for name, verdict in verdicts.items() if verdict != "passed"]
-        said = f"fails {', '.join(bad)}" if bad else f"passes all of {', '.join(verdicts)}"
-        return kind, f"gates: version {version} {said}", event
-    if kind == "stage_transitioned":
-        return kind, f"version {version} moves from {event['from']} to {event['to']}", event
-    if kind == "alias_set":
-        return kind, f"version {version} is {event['alias']} now", event
-    if kind == "tags_set" and "plimsoll.reference.status" in event["tags"]:
-        _, number = event["subject"]["version"]
-        return kind, f"reference of version {number}: {event['tags']['plimsoll.reference.status']}", event
-    if kind == "rollout_changed":
-        return kind, rollout(event), event
-    return None
-
-
-def rollout(event):
-    about, change = event["rollout"], event["change"].replace("_", " ")
-    steps = about["plan"]["steps"]
-    now = steps[min(about["step"], len(steps) - 1)]
-    why = f": {about['reason']}" if about.get("reason") else ""
-    return f"rollout of version {about['candidate']} {change} at {now['mode']} {now['weight']:g} %{why}"
-
-
-class Traffic:
-    """Clients: ask for answers, and tell the outcomes a moment later."""
-
-    def __init__(self, url, rows, outcomes):
-        self.url, self.rows, self.outcomes = url, rows, outcomes
-        self.work, self.answered = queue.Queue(maxsize=32), queue.Queue()
-        self.stopped, self.failed, self.sent = threading.Event(), 0, 0
-        self.threads = [threading.Thread(target=self.ask, daemon=True) for _ in range(8)]
-        self.threads.append(threading.Thread(target=self.tell, daemon=True))
-        for thread in self.threads:
-            thread.start()
-
-    def send(self, rows, rate, per_request, lap):
-        """Sends these rows at `rate` per second."""
-        began = time.monotonic()
-        for first in range(0, len(rows), per_request):
-            due = began + first / rate
-            while time.monotonic() < due and not self.stopped.is_set():
-                time.sleep(min(0.01, max(0.0, due - time.monotonic())))
-            if self.stopped.is_set():
-                return
-            self.work.put((rows[first : first + per_request], lap))
-
-    def forever(self, rows, rate, per_request):
-        def run():
-            lap = 1
-            while not self.stopped.is_set():
-                self.send(rows, rate, per_request, lap)
-                lap += 1
-
-        self.threads.append(threading.Thread(target=run, daemon=True))
-        self.threads[-1].start()
-
-    def ask(self):
-        session = requests.Session()
-        while not self.stopped.is_set():
-            try:
-                rows, lap = self.work.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            asked = [{"id": f"loan-{row}-{lap}", "features": self.rows[row]} for row in rows]
-            try:
-                answer = session.post(f"{self.url}/v2/models/{MODEL}/infer", json={"rows": asked}, timeout=30)
-                answers = answer.json() if answer.status_code == 200 else []
-            except requests.RequestException:
-                answers = []
-            good = {told["id"] for told in answers if "prediction" in told}
-            self.sent, self.failed = self.sent + len(good), self.failed + len(rows) - len(good)
-            known = [(f"loan-{row}-{lap}", self.outcomes[row]) for row in rows]
-            self.answered.put((time.monotonic(), [pair for pair in known if pair[0] in good]))
-
-    def tell(self):
-        session = requests.Session()
-        while not self.stopped.is_set():
-            try:
-                at, pairs = self.answered.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            time.sleep(max(0.0, at + OUTCOME_AFTER - time.monotonic()))
-            batch = [pairs]
-            while not self.answered.empty() and len(batch) < 50:
-                if self.answered.queue[0][0] + OUTCOME_AFTER > time.monotonic():
-                    break
-                batch.append(self.answered.get()[1])
-            now = datetime.now(timezone.utc).isoformat()
-            events = [{"id": id, "model": MODEL, "time": now, "label": label} for pairs in batch for id, label in pairs]
-            if events:
-                body = "\n".join(json.dumps(event) for event in events)
-                headers = {"content-type": "application/x-ndjson"}
-                session.post(f"{self.url}/v1/outcomes", data=body, headers=headers, timeout=60).raise_for_status()
-
-    def settle(self):
-        """Waits until everything that was sent is answered, and its outcomes told."""
-        while not (self.work.empty() and self.answered.empty()):
-            time.sleep(0.1)
-        time.sleep(OUTCOME_AFTER + 0.5)
-
-    def stop(self):
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class Service:
@@ -431,7 +196,7 @@ def tell(args, folder):
     timeline = Timeline(service.bootstrap, args.json)
     frame, outcomes = loans("production")
     rows = json.loads(trainer.features_of(frame[FEATURES].copy()).to_json(orient="records", double_precision=15))
-    traffic = Traffic(service.url, rows, outcomes.tolist())
+    traffic = Traffic(service.url, MODEL, rows, outcomes.tolist())
     try:
         story(args, service, timeline, traffic, (fitted, features, made))
     except BaseException:
