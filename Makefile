@@ -84,7 +84,8 @@ scale: ## How long one process and two take to read the same events (release bui
 	$(RUN_ONE) chaos::scale::two_processes_are_not_slower_than_one
 
 .PHONY: bench-registry
-bench-registry: ## Durable commands per second of the registry, and how long listing 10,000 versions takes (debug build)
+bench-registry: RELEASE := --release
+bench-registry: ## Durable commands per second of the registry, and how long listing 10,000 versions takes (release build)
 	@tests/setup.sh build
 	$(RUN_ONE) mlflow::commands_per_second_and_the_time_to_list_ten_thousand_versions
 

@@ -28,19 +28,22 @@ pub fn read_reference(dataset: &Dataset, model: &Model, max_segments: usize) -> 
 }
 
 /// Counts what a version brought as its reference in the anchors of its model's, `base`; the end of `name` says its format.
+/// Beside it the features that only the version has, which nothing is compared with.
 pub fn read_version_reference(
     name: &str,
     content: Bytes,
     model: &Model,
     base: &Reference,
-) -> Result<Reference, ReferenceError> {
+) -> Result<(Reference, Vec<String>), ReferenceError> {
     // What is monitored must be there, and of the same kind.
     let mut monitored = model.clone();
     for (feature, kind) in base.features() {
         monitored.features.entry(feature.to_owned()).or_default().kind = Some(kind);
     }
     let dataset = Dataset::from_bytes(name, content, &monitored)?;
-    Ok(collect(&dataset, &monitored)?.build_over(base))
+    let is_new = |feature: &&str| base.features().all(|(known, _)| known != *feature);
+    let new = dataset.feature_names_and_kinds().map(|(feature, _)| feature).filter(is_new).map(str::to_owned).collect();
+    Ok((collect(&dataset, &monitored)?.build_over(base), new))
 }
 
 fn collect(dataset: &Dataset, model: &Model) -> Result<ReferenceBuilder, ReferenceError> {

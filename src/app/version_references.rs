@@ -5,6 +5,7 @@
 //! that was sent before changes nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,15 @@ pub(super) struct Wanted {
 
 /// What a reference was brought for: done once as long as this is the same.
 type What = (Source, String, Option<String>);
+
+/// A reference that windows are compared with from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InUse {
+    rows: u64,
+    sha256: String,
+    /// Features that the model's own reference does not have.
+    not_compared: Vec<String>,
+}
 
 /// What became of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -179,10 +189,10 @@ impl Follower {
         self.tell(wanted, sent).await
     }
 
-    /// Notes at the version what became of its reference: the rows and the SHA-256 of one that is in use.
-    pub(super) async fn tell(&self, wanted: &Wanted, sent: Result<(u64, String), Problem>) -> Fate {
+    /// Notes at the version what became of its reference.
+    pub(super) async fn tell(&self, wanted: &Wanted, sent: Result<InUse, Problem>) -> Fate {
         let (status, fate) = match sent {
-            Ok((rows, sha256)) => (format!("in use: {rows} rows, sha256 {sha256}"), Fate::Settled),
+            Ok(in_use) => (in_use.to_string(), Fate::Settled),
             Err(problem @ Problem::Missing(_)) => (format!("waiting: {problem}"), Fate::TryAgain),
             Err(problem) if problem.is_temporary() => {
                 tracing::warn!(model = wanted.model, version = wanted.version, %problem, "reference is tried again");
@@ -199,17 +209,16 @@ impl Follower {
         fate
     }
 
-    /// Its rows and its SHA-256.
-    async fn send(&self, wanted: &Wanted, model: &Model, base: &Arc<Reference>) -> Result<(u64, String), Problem> {
+    async fn send(&self, wanted: &Wanted, model: &Model, base: &Arc<Reference>) -> Result<InUse, Problem> {
         let content = Bytes::from(self.read(wanted).await?);
         let sha256 = format!("{:x}", Sha256::digest(&content));
         let (name, model, base) = (wanted.file.clone(), model.clone(), Arc::clone(base));
         let counted = tokio::task::spawn_blocking(move || read_version_reference(&name, content, &model, &base)).await;
-        let reference = counted.map_err(|error| Problem::BrokenOff(error.to_string()))??;
+        let (reference, not_compared) = counted.map_err(|error| Problem::BrokenOff(error.to_string()))??;
         let rows = reference.rows;
         let record = VersionReference { version: wanted.version.to_string(), reference };
         self.producer.publish(vec![self.panes.record(&PaneRecord::Reference(record))?]).await?;
-        Ok((rows, sha256))
+        Ok(InUse { rows, sha256, not_compared })
     }
 
     pub(super) async fn read(&self, wanted: &Wanted) -> Result<Vec<u8>, Problem> {
@@ -253,6 +262,20 @@ impl Wanted {
 
     fn subject(&self) -> Subject {
         Subject::Version(self.model.clone(), self.version)
+    }
+}
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in use: {} rows, sha256 {}", self.rows, self.sha256)?;
+        if self.not_compared.is_empty() {
+            return Ok(());
+        }
+        write!(
+            f,
+            "; not compared, since the model's own reference does not have them: {}",
+            self.not_compared.join(", ")
+        )
     }
 }
 

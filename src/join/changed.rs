@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use ahash::RandomState;
+
 use super::entries::{Change, Entries, Home, Stored};
 use super::entry::{Entry, Pair};
 use super::expiry::{Expired, Expiry};
@@ -31,7 +33,8 @@ pub(super) struct Changed {
 
 #[derive(Debug, Default)]
 pub(super) struct ChangedEntries {
-    entries: HashMap<Key, Changed>,
+    /// Boxed, since they are large and are sorted.
+    entries: HashMap<Key, Box<Changed>, RandomState>,
 }
 
 /// What a checkpoint writes into the packed rows, by the number of the model.
@@ -43,7 +46,7 @@ impl ChangedEntries {
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Changed> {
-        self.entries.get_mut(&key)
+        self.entries.get_mut(&key).map(Box::as_mut)
     }
 
     /// Reads what these predictions and outcomes have to know.
@@ -132,7 +135,7 @@ impl ChangedEntries {
         expiry: &mut Expiry,
         (mut changes, writes): (Changes, &mut Vec<Write>),
     ) -> Result<(), RoleError> {
-        let mut entries: Vec<(Key, Changed)> = self.entries.drain().collect();
+        let mut entries: Vec<(Key, Box<Changed>)> = self.entries.drain().collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
         for ((number, id), known) in entries {
             let model = &models[number];

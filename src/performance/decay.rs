@@ -32,8 +32,9 @@ pub struct Measured<'a> {
 ///
 /// A watched metric has decayed when it is worse than the reference (lower, or higher for a loss) by at least what is
 /// tolerated **and** the one-sided test `z = worsening / √(se² + se_ref²)` rejects at the policy's alpha. It is
-/// `insufficient` when the sample is small, when labels cover too little of the window and more may come, or when either
-/// side is undefined.
+/// `insufficient` when the sample is small, when labels cover too little of the window and more may come, when either side
+/// is undefined, or when it is worse by what is tolerated but chance alone may do that: such a window is no evidence of
+/// recovery either, so that an alert neither begins nor ends with it.
 #[must_use]
 pub fn judge(policy: &PerformancePolicy, measured: Measured<'_>, maturity: Maturity) -> Vec<PerformanceRow> {
     let Measured { task, anchors, reference, current, estimates } = measured;
@@ -98,8 +99,17 @@ fn verdict(
         return (Verdict::Ok, None);
     };
     let worsening = metric.worsening(reference.value, current.value);
-    let decayed = worsening >= tolerated && p_value(worsening, reference, current) < policy.alpha;
-    (if decayed { Verdict::Decay } else { Verdict::Ok }, None)
+    if worsening.is_nan() || worsening < tolerated {
+        return (Verdict::Ok, None);
+    }
+    let p_value = p_value(worsening, reference, current);
+    if p_value < policy.alpha {
+        return (Verdict::Decay, None);
+    }
+    let (n, alpha) = (current.n, policy.alpha);
+    insufficient(format!(
+        "worse by more than is tolerated, as chance alone may make {n} outcomes: p {p_value:.2e}, alpha {alpha:.2e}"
+    ))
 }
 
 /// Why a metric of so many outcomes has no value.

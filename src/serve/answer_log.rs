@@ -59,6 +59,8 @@ pub struct AnswerPublisher {
 
 /// Events that are published together.
 const BATCH: usize = 5_000;
+/// How long they are waited for: a broker takes a hundred records in nearly the time that it takes one.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long answers that wait are still published at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -96,6 +98,12 @@ impl AnswerPublisher {
                 () = stop.cancelled() => break,
             };
             let Some(first) = first else { return };
+            if self.waiting.len() < BATCH {
+                tokio::select! {
+                    () = tokio::time::sleep(GATHER) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
             self.publish(first, publisher.as_ref()).await;
         }
         let rest = async {

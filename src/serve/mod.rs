@@ -17,6 +17,7 @@ mod layout;
 mod loader;
 mod machine;
 mod metrics;
+mod pace;
 mod prediction;
 pub mod protocol;
 mod refusals;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::golden::{Golden, GoldenError};
 use super::layout::{InputError, Layout, LayoutError, NamedColumn};
+use super::pace::Pace;
 use super::prediction::{Prediction, Purpose, Reading, ReadingError};
 use crate::onnx::{Limits, Model, OnnxError, Runtime, Tensor};
 
@@ -32,6 +33,7 @@ pub struct Served {
     model: Model,
     layout: Layout,
     reading: Reading,
+    pub(super) pace: Pace,
 }
 
 /// Why a version cannot be served.
@@ -69,7 +71,7 @@ impl Served {
         let model = Model::load(runtime, &package.onnx, limits)?;
         let layout = Layout::new(model.inputs(), &package.columns)?;
         let reading = Reading::new(model.outputs(), model.classes(), package.purpose.as_ref())?;
-        let served = Self { identity, model, layout, reading };
+        let served = Self { identity, model, layout, reading, pace: Pace::default() };
         let golden = &package.golden;
         if !golden.rows.is_empty() {
             let rows: Vec<&Map<String, Value>> = golden.rows.iter().map(|row| &row.features).collect();

@@ -1,4 +1,4 @@
-//! Answers over HTTP: a slot, the version, the run off the runtime's threads, and the log.
+//! Answers over HTTP: a slot, the version, the run (off the runtime's threads unless it is quick), and the log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -136,6 +136,10 @@ impl Serving {
         let routed = self.catalogue.route(&ask.model, ask.version.as_deref())?;
         let slot = self.admission.enter(within).await?;
         let deadline = begun + within;
+        // A version on trial may yet turn out slow.
+        if routed.routing.is_none() && routed.primary.pace.is_quick(ask.body.len()) {
+            return self.run(&routed, &ask, deadline, &slot);
+        }
         let serving = Arc::clone(self);
         let run = tokio::task::spawn_blocking(move || serving.run(&routed, &ask, deadline, &slot));
         // The run is stopped at its deadline, too; this is for one that does not hear it.
@@ -160,7 +164,11 @@ impl Serving {
             Err(json) => self.infer(routed, ask, InferRequest::read(json, raw)?, deadline, begun),
         };
         let model = routed.primary.identity.model.as_str();
-        self.metrics.observe(model, WAY, begun.elapsed());
+        let taken = begun.elapsed();
+        if routed.routing.is_none() {
+            routed.primary.pace.note(ask.body.len(), taken);
+        }
+        self.metrics.observe(model, WAY, taken);
         if answered.is_ok() {
             self.metrics.count_request(model, WAY, "ok", 1);
         }

@@ -72,6 +72,8 @@ struct Report {
 
 struct Bench {
     args: JoinArgs,
+    /// Its name.
+    model: String,
     role: JoinRole,
     state: StateRoot,
     partitions: Vec<OpenPartition>,
@@ -127,11 +129,12 @@ impl Bench {
         let references = References::default();
         references.set(reference);
         let topics = Topics::named("plimsoll", &["predictions".to_owned()], &["outcomes".to_owned()]);
+        let name = model.name.clone();
         let panes = PaneTopic { name: topics.panes.clone(), partitions: 1 };
         let role = JoinRole { models: FixedModels::shared(vec![model]), topics, panes, references };
         let next_offset = vec![0; args.partitions as usize];
         ensure!(args.outcomes <= args.pending, "--outcomes cannot be more than --pending");
-        Ok(Self { args, role, state, partitions: Vec::new(), next_offset, pairs: BTreeMap::new() })
+        Ok(Self { args, model: name, role, state, partitions: Vec::new(), next_offset, pairs: BTreeMap::new() })
     }
 
     /// Opens every partition; those that were open are neither flushed nor closed, as after a kill -9.
@@ -206,7 +209,6 @@ impl Bench {
     }
 
     fn row(&self, half: Half, index: u64, id: IdHash, offset: i64, table: &mut TextTable) -> PackedRow {
-        let model = &self.role.models.current().models[0];
         // Spread over a day, with the outcomes a day later.
         let millis = i64::try_from(index * 86_400_000 / self.args.pending).unwrap_or(0);
         let time = Timestamp::from_millis(FIRST_TIME + millis);
@@ -227,7 +229,7 @@ impl Bench {
             }
             Half::Outcome => (time.plus(Span::from_days(1)), PackedKind::Outcome { label }),
         };
-        PackedRow { model: table.place(&model.name), id, time, offset, behind: Span::ZERO, kind }
+        PackedRow { model: table.place(&self.model), id, time, offset, behind: Span::ZERO, kind }
     }
 
     async fn checkpoint(&mut self) -> anyhow::Result<()> {
