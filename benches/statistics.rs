@@ -30,9 +30,11 @@ const REFERENCE_ROWS: usize = 100_000;
 /// Columns of the profiles: so many numbers and so many categories.
 const NUMERIC: usize = 15;
 const CATEGORICAL: usize = 5;
-/// How long each figure is measured.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long each figure is measured in a pass.
+const PATIENCE: Duration = Duration::from_millis(200);
 const ROUNDS: u32 = 20;
+/// Passes over all figures, seconds apart: a machine that is shared may be slow for as long as one takes.
+const PASSES: usize = 5;
 
 /// A figure beside its budget.
 struct Line {
@@ -54,6 +56,12 @@ impl Budget {
             Self::AtLeast(least) => value >= least,
             Self::AtMost(most) => value <= most,
         }
+    }
+}
+
+impl Line {
+    fn keep_better(&mut self, value: f64) {
+        self.value = if self.unit.ends_with("/s") { self.value.max(value) } else { self.value.min(value) };
     }
 }
 
@@ -244,16 +252,26 @@ fn detectors() -> anyhow::Result<Vec<Line>> {
     Ok(lines)
 }
 
-#[allow(clippy::print_stdout, reason = "its purpose is the table")]
-fn main() -> anyhow::Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let python = arguments.iter().position(|argument| argument == "--numpy").and_then(|at| arguments.get(at + 1));
+fn measured(python: Option<&String>) -> anyhow::Result<Vec<Line>> {
     let mut lines = profile_updates();
     if let Some(python) = python {
         lines.push(numpy(python)?);
     }
     lines.extend(profiles()?);
     lines.extend(detectors()?);
+    Ok(lines)
+}
+
+#[allow(clippy::print_stdout, reason = "its purpose is the table")]
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let python = arguments.iter().position(|argument| argument == "--numpy").and_then(|at| arguments.get(at + 1));
+    let mut lines = measured(python)?;
+    for _ in 1..PASSES {
+        for (line, again) in lines.iter_mut().zip(measured(python)?) {
+            line.keep_better(again.value);
+        }
+    }
     let mut is_kept = true;
     println!("{:<52} {:>10} {:<12} budget", "the fastest round, on one thread", "", "");
     for Line { what, value, unit, budget } in lines {

@@ -19,31 +19,32 @@ pub struct JoinBlock {
     rows: Vec<PackedRow>,
 }
 
+/// A row of a block, whose texts are the block's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JoinRow {
-    pub model: String,
+pub struct JoinRow<'a> {
+    pub model: &'a str,
     pub id: IdHash,
     pub time: Timestamp,
     /// Offset in the source partition; join drops rows at or below its high-water mark.
     pub offset: i64,
     /// How far the event time of the source had come beyond this row's, when the row came.
     pub behind: Span,
-    pub kind: JoinRowKind,
+    pub kind: JoinRowKind<'a>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum JoinRowKind {
+pub enum JoinRowKind<'a> {
     Prediction {
-        version: String,
-        variant: String,
+        version: &'a str,
+        variant: &'a str,
         /// `feature=value` of every configured segment.
-        segments: Vec<String>,
-        label: Option<String>,
+        segments: Vec<&'a str>,
+        label: Option<&'a str>,
         score: Option<f64>,
         scores: Option<ClassScores>,
     },
     Outcome {
-        label: String,
+        label: &'a str,
     },
 }
 
@@ -107,12 +108,12 @@ impl JoinBlock {
     }
 
     /// The rows with their texts; those with a text that is not in the table are not ingest's and are left out.
-    pub fn rows(&self) -> impl Iterator<Item = JoinRow> {
+    pub fn rows(&self) -> impl Iterator<Item = JoinRow<'_>> {
         self.rows.iter().filter_map(|row| self.row(row))
     }
 
-    fn row(&self, row: &PackedRow) -> Option<JoinRow> {
-        let text = |text: Text| self.texts.get(text.0 as usize).cloned();
+    fn row(&self, row: &PackedRow) -> Option<JoinRow<'_>> {
+        let text = |text: Text| self.texts.get(text.0 as usize).map(String::as_str);
         let kind = match &row.kind {
             PackedKind::Outcome { label } => JoinRowKind::Outcome { label: text(*label)? },
             PackedKind::Prediction { version, variant, segments, label, score, probabilities } => {
@@ -126,9 +127,10 @@ impl JoinBlock {
                     },
                     score: *score,
                     scores: match probabilities {
-                        Some((classes, probabilities)) => {
-                            Some(ClassScores { classes: text(*classes)?, probabilities: probabilities.clone() })
-                        }
+                        Some((classes, probabilities)) => Some(ClassScores {
+                            classes: text(*classes)?.to_owned(),
+                            probabilities: probabilities.clone(),
+                        }),
                         None => None,
                     },
                 }
@@ -266,14 +268,14 @@ mod tests {
         let source = SourcePartition { topic: "t".into(), partition: 0 };
         let block = JoinBlock::new(source, &rows[1..], &table);
         assert!(!block.texts.contains(&"yes".to_owned()));
-        let unpacked: Vec<JoinRow> = block.rows().collect();
+        let unpacked: Vec<JoinRow<'_>> = block.rows().collect();
         assert_eq!(unpacked.iter().map(|row| row.offset).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!((unpacked[0].model.as_str(), unpacked[0].id), ("m", IdHash(u128::MAX - 7)));
+        assert_eq!((unpacked[0].model, unpacked[0].id), ("m", IdHash(u128::MAX - 7)));
         assert_eq!((unpacked[0].time, unpacked[0].behind), (Timestamp::from_millis(5), Span::from_secs(3)));
         let JoinRowKind::Prediction { version, variant, segments, label, score, scores } = &unpacked[0].kind else {
             panic!("no prediction")
         };
-        assert_eq!((version.as_str(), variant.as_str(), label.as_deref()), ("1", "default", Some("no")));
+        assert_eq!((*version, *variant, *label), ("1", "default", Some("no")));
         assert_eq!(segments, &["country=PT", "no"]);
         assert_eq!(*score, Some(0.25));
         let expected = ClassScores { classes: "no/yes".to_owned(), probabilities: vec![0.25, f64::INFINITY] };

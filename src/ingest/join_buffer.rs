@@ -199,7 +199,7 @@ mod tests {
             assert!(rows.iter().all(|row| row.id.partition(3) == *partition));
             assert!(rows.is_sorted_by_key(|row| row.offset));
             let is_own =
-                |kind: &JoinRowKind, id| matches!(kind, JoinRowKind::Outcome { label } if IdHash::of(label) == id);
+                |kind: &JoinRowKind<'_>, id| matches!(kind, JoinRowKind::Outcome { label } if IdHash::of(label) == id);
             assert!(rows.iter().all(|row| row.model == "m" && is_own(&row.kind, row.id)));
         }
     }

@@ -58,24 +58,24 @@ pub(super) struct Recount {
 
 impl Entry {
     /// Takes a row in: the first prediction and the latest outcome that counts stay.
-    pub(super) fn take(&mut self, row: &JoinRow, source: &SourcePartition, model: &Model) {
+    pub(super) fn take(&mut self, row: &JoinRow<'_>, source: &SourcePartition, model: &Model) {
         let arrived = row.time.plus(row.behind).minus(model.lateness);
         match &row.kind {
             JoinRowKind::Prediction { version, variant, segments, label, score, scores } => {
                 self.prediction.get_or_insert_with(|| PredictionHalf {
                     time: row.time,
                     arrived,
-                    version: version.clone(),
-                    variant: variant.clone(),
-                    segments: segments.clone(),
-                    label: label.clone(),
+                    version: (*version).to_owned(),
+                    variant: (*variant).to_owned(),
+                    segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
+                    label: label.map(str::to_owned),
                     score: *score,
                     scores: scores.clone(),
                 });
             }
             JoinRowKind::Outcome { label } => {
                 let place = (source.clone(), row.offset);
-                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: label.clone(), place });
+                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: (*label).to_owned(), place });
             }
         }
         self.keep_what_counts(model.label_horizon);
@@ -151,27 +151,27 @@ mod tests {
         Timestamp::default().plus(Span::from_days(day))
     }
 
-    fn row(time: Timestamp, offset: i64, kind: JoinRowKind) -> JoinRow {
-        JoinRow { model: "m".into(), id: IdHash(1), time, offset, behind: Span::ZERO, kind }
+    fn row(time: Timestamp, offset: i64, kind: JoinRowKind<'_>) -> JoinRow<'_> {
+        JoinRow { model: "m", id: IdHash(1), time, offset, behind: Span::ZERO, kind }
     }
 
-    fn prediction(time: Timestamp, label: &str) -> JoinRow {
+    fn prediction(time: Timestamp, label: &str) -> JoinRow<'_> {
         let kind = JoinRowKind::Prediction {
-            version: "1".into(),
-            variant: "default".into(),
+            version: "1",
+            variant: "default",
             segments: Vec::new(),
-            label: Some(label.into()),
+            label: Some(label),
             score: None,
             scores: None,
         };
         row(time, 0, kind)
     }
 
-    fn outcome(time: Timestamp, offset: i64, label: &str) -> JoinRow {
-        row(time, offset, JoinRowKind::Outcome { label: label.into() })
+    fn outcome(time: Timestamp, offset: i64, label: &str) -> JoinRow<'_> {
+        row(time, offset, JoinRowKind::Outcome { label })
     }
 
-    fn counted(rows: &[JoinRow]) -> (Option<String>, Vec<Recount>) {
+    fn counted(rows: &[JoinRow<'_>]) -> (Option<String>, Vec<Recount>) {
         let mut entry = Entry::default();
         let mut recounts = Vec::new();
         for row in rows {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     /// As [`counted`], in every order of three rows.
-    fn counted_in_any_order(rows: &[JoinRow; 3]) -> Vec<Option<String>> {
+    fn counted_in_any_order(rows: &[JoinRow<'_>; 3]) -> Vec<Option<String>> {
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         orders.iter().map(|order| counted(&order.map(|index: usize| rows[index].clone())).0).collect()
     }

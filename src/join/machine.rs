@@ -51,10 +51,10 @@ pub(super) struct JoinMachine {
 }
 
 /// A row with the key of its entry.
-struct Keyed {
+struct Keyed<'a> {
     key: Key,
-    row: JoinRow,
-    source: Arc<SourcePartition>,
+    row: JoinRow<'a>,
+    source: &'a SourcePartition,
     /// Offset of its block.
     offset: i64,
 }
@@ -103,31 +103,29 @@ impl JoinMachine {
 
     /// Adds the rows that were not taken before and can still make a pair that counts. Returns whether the models of all
     /// rows are known.
-    fn take_rows(&mut self, block: JoinBlock, offset: i64, rows: &mut Vec<Keyed>) -> bool {
+    fn take_rows<'a>(&mut self, block: &'a JoinBlock, offset: i64, rows: &mut Vec<Keyed<'a>>) -> bool {
         let mut knows_all = true;
-        let source = Arc::new(block.source.clone());
         let taken = self.high_water.get(&block.source).copied().unwrap_or(i64::MIN);
         let mut last = taken;
         for row in block.rows().filter(|row| row.offset > taken) {
             last = last.max(row.offset);
-            let Some(&number) = self.numbers.get(&row.model) else {
+            let Some(&number) = self.numbers.get(row.model) else {
                 knows_all = false;
                 continue;
             };
-            let reached = self.watermarks.get(&row.model).and_then(Watermarks::combined);
+            let reached = self.watermarks.get(row.model).and_then(Watermarks::combined);
             if reached.is_some_and(|reached| reached > row.time.plus(self.models[number].label_horizon)) {
                 continue;
             }
-            rows.push(Keyed { key: (number, row.id), row, source: Arc::clone(&source), offset });
+            rows.push(Keyed { key: (number, row.id), row, source: &block.source, offset });
         }
         if last > taken {
-            self.high_water.insert(block.source, last);
+            self.high_water.insert(block.source.clone(), last);
             self.moved = true;
         }
-        for watermark in block.watermarks {
-            let model = watermark.model.clone();
-            let watermarks = self.watermarks.entry(model).or_default();
-            watermarks.update(watermark);
+        for watermark in &block.watermarks {
+            let watermarks = self.watermarks.entry(watermark.model.clone()).or_default();
+            watermarks.update(watermark.clone());
             watermarks.advance(&self.event_topics);
             self.moved = true;
         }
@@ -224,17 +222,20 @@ async fn count(
 #[async_trait]
 impl Machine for JoinMachine {
     async fn apply(&mut self, records: &Records, _now: Timestamp) -> Result<(), RoleError> {
+        let mut blocks = Vec::new();
+        for record in records.iter() {
+            blocks.push((self.decode(&record)?, record.offset));
+        }
         let mut rows = Vec::new();
         let mut knows_all = true;
-        for record in records.iter() {
-            let block = self.decode(&record)?;
-            knows_all &= self.take_rows(block, record.offset, &mut rows);
+        for (block, offset) in &blocks {
+            knows_all &= self.take_rows(block, *offset, &mut rows);
         }
         if !knows_all {
             let (models, revision) = &self.monitored;
             refuse_if_outdated(models.as_ref(), *revision).await?;
         }
-        let of = |is_wanted: fn(&JoinRowKind) -> bool| {
+        let of = |is_wanted: fn(&JoinRowKind<'_>) -> bool| {
             rows.iter().filter(|keyed| is_wanted(&keyed.row.kind)).map(|keyed| keyed.key).collect::<Vec<Key>>()
         };
         let predictions = of(|kind| matches!(kind, JoinRowKind::Prediction { .. }));

@@ -21,7 +21,9 @@ pub enum DecodeError {
 
 /// Writes any internal record. Types made of numbers, text and lists always encode.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, DecodeError> {
-    let mut bytes = vec![FORMAT];
+    // Most records are small; a vector that begins empty would move as it grows.
+    let mut bytes = Vec::with_capacity(64);
+    bytes.push(FORMAT);
     bytes = postcard::to_extend(value, bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     Ok(bytes)
 }

@@ -13,7 +13,7 @@ const PARTITIONS: i32 = 4;
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// So many that the seconds in which processes start and share the partitions hardly count.
-const PREDICTIONS: u64 = 1_000_000;
+const PREDICTIONS: u64 = 400_000;
 
 /// A rate that differs by less than this is the same: rounds of one kind differ by as much.
 const SAME: f64 = 0.1;
