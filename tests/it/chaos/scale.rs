@@ -12,9 +12,6 @@ use crate::support::{Brokers, KafkaBroker, RUNTIME, Service, ServiceOptions, eve
 const PARTITIONS: i32 = 4;
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// So many that the seconds in which processes start and share the partitions hardly count.
-const PREDICTIONS: u64 = 400_000;
-
 /// A rate that differs by less than this is the same: rounds of one kind differ by as much.
 const SAME: f64 = 0.1;
 
@@ -24,7 +21,7 @@ const SAME: f64 = 0.1;
 #[ignore = "measures: make scale"]
 fn two_processes_are_not_slower_than_one() {
     let Some(kafka) = KafkaBroker::start() else { return };
-    let predictions = usize::try_from(number("PLIMSOLL_TEST_SCALE_PREDICTIONS").unwrap_or(PREDICTIONS)).unwrap();
+    let predictions = usize::try_from(number("PLIMSOLL_TEST_SCALE_PREDICTIONS").unwrap_or(200_000)).unwrap();
     let (folder, checks) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let prefix = unique("scale");
     let topics = ["predictions", "outcomes"].map(|name| format!("{prefix}.{name}"));
