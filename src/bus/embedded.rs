@@ -1,33 +1,32 @@
 //! The broker in this process: tansu over one libSQL file.
 
+mod connections;
+mod fetching;
+mod folder;
+mod groups;
+mod news;
+
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use tansu_broker::broker::Broker;
-use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_storage::{GroupDetail, GroupState, Storage as _, StorageContainer, UpdateError};
-use tempfile::TempDir;
-use tokio::net::TcpStream;
+use connections::serve;
+use folder::Folder;
+use tansu_storage::{BrokerRegistrationRequest, Storage as _, StorageContainer};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::BusError;
 
 /// The largest record that the embedded broker can give back: it never sends more than 5 MiB at once.
 pub(super) const LARGEST_RECORD: u32 = 5_000_000;
 
-const FILE: &str = "broker.db";
-/// Beside the database: the id of the cluster that it is. A data folder made anew is another cluster.
-const CLUSTER_FILE: &str = "cluster.id";
-const FIRST_CLUSTER: &str = "plimsoll";
 const NODE: i32 = 1;
+const THREADS: usize = 2;
 /// The longest to wait for the broker to accept connections, and for its work to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -38,57 +37,57 @@ pub struct EmbeddedBroker {
     serving: JoinHandle<()>,
     /// Taken when the broker stops.
     runtime: Option<Runtime>,
-    /// Holds the folder by which the database is reached; see [`Storage`].
-    _storage: Storage,
-}
-
-/// The database as a URL.
-#[derive(Debug)]
-struct Storage {
-    url: Url,
-    cluster: String,
-    /// A link to the data folder, where the folder's own path cannot be written in the URL: tansu does not decode
-    /// `%20`.
-    _link: Option<TempDir>,
+    /// Holds the link by which the database may be reached.
+    _folder: Folder,
 }
 
 impl EmbeddedBroker {
     /// Starts the broker in this process and returns when it accepts connections. Port 0 takes a free port.
     pub async fn start(listen: SocketAddr, data: &Path) -> Result<Self, BusError> {
         let refused = |reason: String| BusError::Embedded { listen: listen.to_string(), reason };
-        let address = claim(listen).map_err(refused)?;
-        let storage = Storage::open(data).map_err(refused)?;
-        let (url, cluster) = (storage.url.clone(), storage.cluster.clone());
-        let forgotten = tokio::task::spawn_blocking(move || forget_members(&url, &cluster, address)).await;
-        forgotten.map_err(|error| refused(error.to_string()))?.map_err(refused)?;
+        let (listener, address) = claim(listen).map_err(refused)?;
+        let folder = Folder::open(data).map_err(refused)?;
         let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(THREADS)
             .thread_name("embedded-broker")
             .enable_all()
             .build()
             .map_err(|error| refused(error.to_string()))?;
-        let (failed, mut failure) = tokio::sync::oneshot::channel();
-        let (url, cluster) = (storage.url.clone(), storage.cluster.clone());
+        let (opened, opening) = oneshot::channel();
+        let (url, cluster) = (folder.url.clone(), folder.cluster.clone());
         let serving = runtime.spawn(async move {
-            let Err(reason) = serve(address, url, &cluster).await else { return };
-            // Nobody waits for the reason once the broker has accepted a connection.
-            if let Err(reason) = failed.send(reason) {
+            let (outcome, opened_as) = match open(&url, &cluster, address).await {
+                Ok(storage) => (Ok(()), Some(storage)),
+                Err(reason) => (Err(reason), None),
+            };
+            // Who started it may have gone on to other things.
+            let _ = opened.send(outcome);
+            let Some(storage) = opened_as else { return };
+            if let Err(reason) = serve(listener, &cluster, storage).await {
                 tracing::error!(%address, "the embedded broker ended: {reason}");
             }
         });
-        let broker = Self { address, serving, runtime: Some(runtime), _storage: storage };
-        tokio::select! {
-            reason = &mut failure => Err(refused(reason.unwrap_or_else(|_| "it ended at once".to_owned()))),
-            answered = tokio::time::timeout(PATIENCE, accepts(address)) => match answered {
-                Ok(()) => Ok(broker),
-                Err(_) => Err(refused("it does not accept connections".to_owned())),
-            },
+        let broker = Self { address, serving, runtime: Some(runtime), _folder: folder };
+        match tokio::time::timeout(PATIENCE, opening).await {
+            Ok(Ok(Ok(()))) => Ok(broker),
+            Ok(Ok(Err(reason))) => Err(refused(reason)),
+            Ok(Err(_)) => Err(refused("it ended at once".to_owned())),
+            Err(_) => Err(refused("its database does not open".to_owned())),
         }
     }
 
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Answers nobody for this long.
+    #[cfg(test)]
+    pub(super) fn stand_still(&self, duration: Duration) {
+        let Some(runtime) = &self.runtime else { return };
+        for _ in 0..THREADS {
+            runtime.spawn(async move { std::thread::sleep(duration) });
+        }
     }
 
     /// Ends all connections, lets the work under way finish, and closes the database.
@@ -111,83 +110,41 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-impl Storage {
-    fn open(data: &Path) -> Result<Self, String> {
-        let unusable = |error: std::io::Error| format!("its data folder {} cannot be used: {error}", data.display());
-        std::fs::create_dir_all(data).map_err(unusable)?;
-        let folder = data.canonicalize().map_err(unusable)?;
-        let cluster = cluster_of(&folder).map_err(unusable)?;
-        if let Some(url) = database_url(&folder) {
-            return Ok(Self { url, cluster, _link: None });
-        }
-        let (link, folder) = link_to(&folder).map_err(unusable)?;
-        match database_url(&folder) {
-            Some(url) => Ok(Self { url, cluster, _link: Some(link) }),
-            None => Err(format!("its data folder {} cannot be written as a URL: choose another", data.display())),
-        }
-    }
-}
-
-/// Runs until an error: the broker has no end of its own.
-async fn serve(address: SocketAddr, storage: Url, cluster: &str) -> Result<(), String> {
-    let listener = tcp_url(address)?;
+/// Opens the database, without the members that its groups had.
+async fn open(url: &Url, cluster: &str, address: SocketAddr) -> Result<StorageContainer, String> {
     // Clients connect to the address that the broker advertises, and nobody can connect to "any".
     let advertised = match address.ip() {
-        ip if ip.is_unspecified() => tcp_url(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()))?,
-        _ => listener.clone(),
+        ip if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()),
+        _ => address,
     };
-    let mut broker = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
-        .node_id(NODE)
+    let advertised = Url::parse(&format!("tcp://{advertised}")).map_err(|error| error.to_string())?;
+    let storage = StorageContainer::builder()
         .cluster_id(cluster)
-        .incarnation_id(Uuid::nil())
-        .listener(listener)
+        .node_id(NODE)
         .advertised_listener(advertised)
-        .storage(storage)
+        .storage(url.clone())
         .silent(true)
         .build()
         .await
         .map_err(|error| error.to_string())?;
-    broker.serve(Instant::now()).await.map_err(|error| error.to_string())
-}
-
-/// Empties every group; committed offsets stay. Its members have died with the last broker, or will join again when
-/// they are told that they are unknown. Tansu would hand partitions to the dead, and when it drops them at last it does
-/// not tell the living to share anew. Blocks.
-fn forget_members(storage: &Url, cluster: &str, broker: SocketAddr) -> Result<(), String> {
-    // When a runtime has ended, so have the connections that its tasks hold: they would lock the database.
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let listener = tcp_url(broker)?;
-    runtime.block_on(empty_groups(storage, cluster, listener)).map_err(|error| error.to_string())
-}
-
-async fn empty_groups(storage: &Url, cluster: &str, listener: Url) -> Result<(), tansu_storage::Error> {
-    let storage = StorageContainer::builder()
-        .cluster_id(cluster)
-        .node_id(NODE)
-        .advertised_listener(listener)
-        .storage(storage.clone())
-        .silent(true)
-        .build()
-        .await?;
-    // Unlike tansu's default, whose protocol without a name no member can agree to.
-    let state = GroupState::Forming { protocol_type: None, protocol_name: None, leader: None };
-    let empty = GroupDetail { state, ..GroupDetail::default() };
-    for group in storage.list_groups(None).await? {
-        let mut outcome = storage.update_group(&group.group_id, empty.clone(), None).await;
-        // Only the first version of a group is written without naming the one before.
-        if let Err(UpdateError::Outdated { version, .. }) = outcome {
-            outcome = storage.update_group(&group.group_id, empty.clone(), Some(version)).await;
-        }
-        if let Err(error) = outcome {
-            tracing::warn!(group = group.group_id, ?error, "the group's last members cannot be forgotten");
-        }
-    }
-    Ok(())
+    let registration = BrokerRegistrationRequest {
+        broker_id: NODE,
+        cluster_id: cluster.to_owned(),
+        incarnation_id: Uuid::nil(),
+        rack: None,
+    };
+    storage.register_broker(registration).await.map_err(|error| error.to_string())?;
+    groups::forget_members(&storage).await.map_err(|error| error.to_string())?;
+    Ok(storage)
 }
 
 /// Finds out at once whether the port is free, and which it is.
-fn claim(listen: SocketAddr) -> Result<SocketAddr, String> {
-    let claimed = TcpListener::bind(listen).and_then(|listener| listener.local_addr());
+fn claim(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let claimed = TcpListener::bind(listen).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
     claimed.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => "the port is in use; set kafka.listen to a free one, or kafka.brokers to the broker \
                                  that has it"
@@ -196,77 +153,18 @@ fn claim(listen: SocketAddr) -> Result<SocketAddr, String> {
     })
 }
 
-async fn accepts(address: SocketAddr) {
-    while TcpStream::connect(address).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn tcp_url(address: SocketAddr) -> Result<Url, String> {
-    Url::parse(&format!("tcp://{address}")).map_err(|error| error.to_string())
-}
-
-/// Tansu takes the path of the URL without its first slash, relative to the current folder, so that an absolute one
-/// needs two. None if the path changes by being written as a URL.
-fn database_url(folder: &Path) -> Option<Url> {
-    let file = folder.join(FILE);
-    let path = format!("/{}", file.to_str()?);
-    let url = Url::parse(&format!("sqlite://{path}")).ok()?;
-    (url.path() == path && url.query().is_none() && url.fragment().is_none()).then_some(url)
-}
-
-/// The id in the folder, or a new one that is written there; a database without one is of a version before it.
-fn cluster_of(folder: &Path) -> std::io::Result<String> {
-    let file = folder.join(CLUSTER_FILE);
-    match std::fs::read_to_string(&file) {
-        Ok(id) => return Ok(id.trim().to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    if folder.join(FILE).exists() {
-        return Ok(FIRST_CLUSTER.to_owned());
-    }
-    // No two folders of a machine are the same one, changed at the same nanosecond.
-    let made = std::fs::metadata(folder)?;
-    let folder = format!("{}/{}/{}/{}", made.dev(), made.ino(), made.ctime(), made.ctime_nsec());
-    let id = format!("plimsoll-{:016x}", xxh3_64(folder.as_bytes()));
-    std::fs::write(&file, &id)?;
-    Ok(id)
-}
-
-fn link_to(folder: &Path) -> std::io::Result<(TempDir, PathBuf)> {
-    let parent = TempDir::new()?;
-    let link = parent.path().join("data");
-    std::os::unix::fs::symlink(folder, &link)?;
-    Ok((parent, link))
-}
-
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
-
-    #[test]
-    fn a_plain_folder_is_written_as_it_is() {
-        let url = database_url(Path::new("/var/lib/plimsoll")).unwrap();
-        assert_eq!(url.path(), "//var/lib/plimsoll/broker.db");
-        assert_eq!(database_url(Path::new("/home/Zoë/my data")), None);
-        assert_eq!(database_url(Path::new("/data?x")), None);
-    }
-
-    #[test]
-    fn a_folder_keeps_its_cluster_and_a_new_one_is_another() {
-        let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let cluster = cluster_of(one.path()).unwrap();
-        assert_eq!(cluster_of(one.path()).unwrap(), cluster);
-        assert_ne!(cluster_of(other.path()).unwrap(), cluster);
-    }
 
     #[tokio::test]
     async fn any_folder_will_do() {
         let parent = TempDir::new().unwrap();
         let data = parent.path().join("Zoë's data #1");
         let broker = EmbeddedBroker::start("127.0.0.1:0".parse().unwrap(), &data).await.unwrap();
-        assert!(data.join(FILE).exists());
+        assert!(data.join(folder::FILE).exists());
         broker.stop().await;
     }
 

@@ -1,6 +1,7 @@
 //! Every client against the embedded broker.
 
 mod compaction;
+mod standing_still;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

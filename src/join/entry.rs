@@ -1,6 +1,7 @@
 //! What join knows of one id.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::clock::{Span, Timestamp};
 use crate::event::{ClassScores, JoinRow, JoinRowKind, SourcePartition};
@@ -16,18 +17,19 @@ pub(super) struct Entry {
     /// Once the prediction is known, the one that counts; before that, all of them.
     pub(super) outcomes: Vec<OutcomeHalf>,
     /// The outcome's label that is counted, once the pair is.
-    pub(super) counted: Option<String>,
+    pub(super) counted: Option<SmolStr>,
 }
 
+/// Its texts are short nearly always, and stand in the struct itself then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PredictionHalf {
     pub(super) time: Timestamp,
     /// The source's watermark when it came.
     pub(super) arrived: Timestamp,
-    pub(super) version: String,
-    pub(super) variant: String,
-    pub(super) segments: Vec<String>,
-    pub(super) label: Option<String>,
+    pub(super) version: SmolStr,
+    pub(super) variant: SmolStr,
+    pub(super) segments: Vec<SmolStr>,
+    pub(super) label: Option<SmolStr>,
     pub(super) score: Option<f64>,
     pub(super) scores: Option<ClassScores>,
 }
@@ -36,9 +38,17 @@ pub(super) struct PredictionHalf {
 pub(super) struct OutcomeHalf {
     pub(super) time: Timestamp,
     pub(super) arrived: Timestamp,
-    pub(super) label: String,
+    pub(super) label: SmolStr,
     /// Breaks ties of time: the later place wins.
-    pub(super) place: (SourcePartition, i64),
+    pub(super) place: Place,
+}
+
+/// Where a record stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) topic: SmolStr,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
 }
 
 /// What is stored beside a prediction.
@@ -46,14 +56,14 @@ pub(super) struct OutcomeHalf {
 pub(super) struct Pair {
     pub(super) outcome: OutcomeHalf,
     /// Its label once it is counted; no label while the model has no reference.
-    pub(super) counted: Option<String>,
+    pub(super) counted: Option<SmolStr>,
 }
 
 /// How a pair's count changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Recount {
-    pub(super) remove: Option<String>,
-    pub(super) add: Option<String>,
+    pub(super) remove: Option<SmolStr>,
+    pub(super) add: Option<SmolStr>,
 }
 
 impl Entry {
@@ -65,17 +75,18 @@ impl Entry {
                 self.prediction.get_or_insert_with(|| PredictionHalf {
                     time: row.time,
                     arrived,
-                    version: (*version).to_owned(),
-                    variant: (*variant).to_owned(),
-                    segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
-                    label: label.map(str::to_owned),
+                    version: (*version).into(),
+                    variant: (*variant).into(),
+                    segments: segments.iter().map(|segment| SmolStr::from(*segment)).collect(),
+                    label: label.map(SmolStr::from),
                     score: *score,
                     scores: scores.clone(),
                 });
             }
             JoinRowKind::Outcome { label } => {
-                let place = (source.clone(), row.offset);
-                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: (*label).to_owned(), place });
+                let place =
+                    Place { topic: source.topic.as_str().into(), partition: source.partition, offset: row.offset };
+                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: (*label).into(), place });
             }
         }
         self.keep_what_counts(model.label_horizon);
@@ -138,6 +149,7 @@ mod tests {
     use super::*;
     use crate::event::IdHash;
     use crate::model::{ReferenceSource, Task};
+    use crate::profile::encode;
 
     fn model() -> Model {
         Model::new("m", Task::Binary, ReferenceSource::First(1))
@@ -171,7 +183,7 @@ mod tests {
         row(time, offset, JoinRowKind::Outcome { label })
     }
 
-    fn counted(rows: &[JoinRow<'_>]) -> (Option<String>, Vec<Recount>) {
+    fn counted(rows: &[JoinRow<'_>]) -> (Option<SmolStr>, Vec<Recount>) {
         let mut entry = Entry::default();
         let mut recounts = Vec::new();
         for row in rows {
@@ -182,9 +194,16 @@ mod tests {
     }
 
     /// As [`counted`], in every order of three rows.
-    fn counted_in_any_order(rows: &[JoinRow<'_>; 3]) -> Vec<Option<String>> {
+    fn counted_in_any_order(rows: &[JoinRow<'_>; 3]) -> Vec<Option<SmolStr>> {
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         orders.iter().map(|order| counted(&order.map(|index: usize| rows[index].clone())).0).collect()
+    }
+
+    /// As the first states of this format were written.
+    #[test]
+    fn a_place_is_stored_as_a_source_partition_and_its_offset() {
+        let place = Place { topic: "outcomes".into(), partition: 3, offset: -7 };
+        assert_eq!(encode(&place).unwrap(), encode(&(source(3), -7_i64)).unwrap());
     }
 
     #[test]
@@ -209,7 +228,7 @@ mod tests {
     #[test]
     fn a_later_outcome_corrects_an_earlier_one_in_any_order() {
         let rows = [prediction(day(0), "1"), outcome(day(14), 0, "0"), outcome(day(15), 1, "1")];
-        assert_eq!(counted_in_any_order(&rows), vec![Some("1".to_owned()); 6]);
+        assert_eq!(counted_in_any_order(&rows), vec![Some("1".into()); 6]);
         let (_, recounts) = counted(&rows);
         assert_eq!(recounts[1], Recount { remove: Some("0".into()), add: Some("1".into()) });
     }
@@ -217,14 +236,14 @@ mod tests {
     #[test]
     fn of_outcomes_at_the_same_time_the_later_place_wins() {
         let rows = [prediction(day(0), "1"), outcome(day(14), 7, "1"), outcome(day(14), 3, "0")];
-        assert_eq!(counted_in_any_order(&rows), vec![Some("1".to_owned()); 6]);
+        assert_eq!(counted_in_any_order(&rows), vec![Some("1".into()); 6]);
     }
 
     #[test]
     fn an_outcome_after_the_horizon_neither_counts_nor_undoes_in_any_order() {
         assert_eq!(counted(&[prediction(day(0), "1"), outcome(day(61), 0, "1")]).0, None);
         let rows = [prediction(day(0), "1"), outcome(day(60), 0, "1"), outcome(day(61), 1, "0")];
-        assert_eq!(counted_in_any_order(&rows), vec![Some("1".to_owned()); 6]);
+        assert_eq!(counted_in_any_order(&rows), vec![Some("1".into()); 6]);
     }
 
     #[test]
@@ -249,6 +268,6 @@ mod tests {
             entry.take(&outcome(day(0).plus(Span::from_secs(offset)), offset, "0"), &source(0), &model());
         }
         assert_eq!(entry.outcomes.len(), OUTCOMES_KEPT);
-        assert_eq!(entry.outcomes.iter().map(|outcome| outcome.place.1).max(), Some(999));
+        assert_eq!(entry.outcomes.iter().map(|outcome| outcome.place.offset).max(), Some(999));
     }
 }
