@@ -24,8 +24,14 @@ pub struct Running<'a> {
     fenced: BTreeMap<SourcePartition, Timestamp>,
     /// Assigned, and not to be gone on with before somebody has mended them, with the reasons.
     stopped: BTreeMap<SourcePartition, String>,
+    /// Since when the group has given it nothing to read, if it has not; a part of no partitions is an answer too.
+    without_part: Option<Timestamp>,
     checkpointed: Timestamp,
 }
+
+/// How long a group may take to share its partitions before somebody should look: longer than the session of a member
+/// that has died.
+const SHARED_WITHIN: Span = Span::from_mins(1);
 
 /// How long a partition may stay assigned to this process while another one has its state. The group should have told by
 /// then; if it has not, the other was the one that did not know, and may be gone: joining anew settles who owns what.
@@ -67,6 +73,7 @@ impl<'a> Running<'a> {
             revision: role.revision(),
             fenced: BTreeMap::new(),
             stopped: BTreeMap::new(),
+            without_part: Some(checkpointed),
             checkpointed,
         }
     }
@@ -98,16 +105,21 @@ impl<'a> Running<'a> {
             // Records are read again.
             Polled::Records(_) | Polled::Idle if self.is_outdated() => self.open_anew().await?,
             Polled::Records(batches) => self.apply(batches).await?,
-            Polled::Assigned(sources) => self.open(sources).await?,
+            Polled::Assigned(sources) => {
+                self.without_part = None;
+                self.open(sources).await?;
+            }
             Polled::Revoked(sources) => {
                 self.release(&sources).await?;
                 self.fenced.clear();
                 self.stopped.clear();
                 self.member.unassign().await?;
+                self.without_part = Some(self.settings.clock.now());
             }
             Polled::Idle => {}
         }
         let now = self.settings.clock.now();
+        self.look_at_part(now);
         if self.is_checkpoint_due(now) {
             self.checkpoint(now).await?;
         }
@@ -115,6 +127,16 @@ impl<'a> Running<'a> {
             Some((source, _)) => Err(RunError::Unsettled(source.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Says so when the group takes long to give this process its part: the role looks well, and reads nothing.
+    fn look_at_part(&self, now: Timestamp) {
+        let Some(since) = self.without_part.filter(|since| now.since(*since) >= SHARED_WITHIN) else { return };
+        let reason = format!(
+            "its consumer group has given it no part of the partitions since {since}: is a member of the group stuck, or \
+             Kafka away? restart plimsoll if this stays"
+        );
+        self.settings.telemetry.report(self.role.name(), Health::Blocked(reason));
     }
 
     fn is_outdated(&self) -> bool {

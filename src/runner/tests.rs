@@ -257,3 +257,30 @@ async fn a_machine_that_finds_out_that_its_role_has_changed_is_opened_anew_with_
     assert_eq!((world.offset(0).await, world.offset(1).await), (Some(1), Some(2)));
     assert_eq!(telemetry.health().remove("reader"), Some(Health::Ready));
 }
+
+#[tokio::test]
+async fn a_role_that_its_group_gives_nothing_for_long_says_so_until_it_does() {
+    let revoked = || Step::Bring(Polled::Revoked(vec![source(0), source(1)]));
+    let nothing = || Step::Bring(Polled::Assigned(Vec::new()));
+    let (short, long) = (Span::from_secs(50), Span::from_secs(70));
+    let cases = [
+        (vec![Step::MoveClock(short)], Health::Starting),
+        (vec![Step::MoveClock(long)], Health::Blocked(String::new())),
+        (vec![assigned(), Step::MoveClock(long)], Health::Ready),
+        (vec![assigned(), revoked(), Step::MoveClock(short)], Health::Ready),
+        (vec![assigned(), revoked(), Step::MoveClock(long)], Health::Blocked(String::new())),
+        (vec![assigned(), revoked(), Step::MoveClock(long), assigned()], Health::Ready),
+        (vec![nothing(), Step::MoveClock(long)], Health::Ready),
+    ];
+    for (index, (steps, expected)) in cases.into_iter().enumerate() {
+        let telemetry = World::default().run(steps).await;
+        let health = match telemetry.health().remove("reader") {
+            Some(Health::Blocked(reason)) => {
+                assert!(reason.contains("no part of the partitions since 1970-01-01T00:00:00Z"), "{reason}");
+                Health::Blocked(String::new())
+            }
+            health => health.unwrap_or(Health::Starting),
+        };
+        assert_eq!(health, expected, "case {index}");
+    }
+}
