@@ -99,7 +99,8 @@ fn verdict(
         return (Verdict::Ok, None);
     };
     let worsening = metric.worsening(reference.value, current.value);
-    if worsening.is_nan() || worsening < tolerated {
+    // What is no worse is no decay, also where nothing is tolerated, as of a loss of 0 by a share of it.
+    if worsening.is_nan() || worsening <= 0.0 || worsening < tolerated {
         return (Verdict::Ok, None);
     }
     let p_value = p_value(worsening, reference, current);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{PerformanceRow, Verdict};
-use crate::model::{Metric, PerformancePolicy, Task};
+use crate::model::{Metric, PerformancePolicy, Task, Tolerance};
 
 fn counts(tp: u64, fp: u64, tn: u64, fn_: u64) -> BinaryCounts {
     BinaryCounts {
@@ -89,6 +89,31 @@ fn a_clear_drop_is_decay_and_a_small_or_uncertain_one_is_not() {
     assert_eq!(accuracy_verdict(&counts(450, 50, 450, 50), COMPLETE), Verdict::Decay);
     assert_eq!(accuracy_verdict(&counts(4_650, 350, 4_650, 350), COMPLETE), Verdict::Ok);
     assert_eq!(accuracy_verdict(&counts(91, 9, 91, 9), COMPLETE), Verdict::Insufficient, "it may be chance");
+}
+
+#[test]
+fn a_loss_of_nothing_that_stays_nothing_is_no_decay_and_no_doubt() {
+    let anchors = OutcomeAnchors::Binary { positive: "1", scores: None };
+    let certain = |wrong: bool| {
+        let mut counts = OutcomeCounts::empty(anchors);
+        for index in 0..1_000 {
+            let (actual, score) = if index % 2 == 0 { ("1", 1.0) } else { ("0", 0.0) };
+            let score = if wrong && index == 0 { 0.9 } else { score };
+            counts.add(anchors, Joined { score: Some(score), actual, ..Joined::default() });
+        }
+        counts
+    };
+    let tolerances = [(Metric::Brier, Tolerance::Relative(0.1))].into();
+    let policy = PerformancePolicy { tolerances, ..PerformancePolicy::default() };
+    let brier = |wrong: bool| {
+        let (reference, current) = (certain(false), certain(wrong));
+        let measured =
+            Measured { task: Task::Binary, anchors, reference: Some(&reference), current: &current, estimates: &[] };
+        judge(&policy, measured, COMPLETE).into_iter().find(|row| row.metric == Metric::Brier).unwrap()
+    };
+    let (same, worse) = (brier(false), brier(true));
+    assert_eq!((same.value, same.verdict), (Some(0.0), Verdict::Ok), "{:?}", same.detail);
+    assert_eq!(worse.verdict, Verdict::Insufficient, "one of a thousand may be chance");
 }
 
 #[test]
