@@ -23,9 +23,10 @@ pub(super) const LAYOUT: &[u8] = b"meta/layout";
 pub(super) const PACKED: &[u8] = b"entries/";
 pub(super) const EARLY: &[u8] = b"early/";
 
-/// Rows of the first generation are this power of two, and each next one has sixteen times as many.
+/// Rows of the first generation are this power of two, and each next one has four times as many: with more, its rows would
+/// be nearly empty for long, and a row costs the same to read whatever is in it.
 const FIRST_BITS: u8 = 4;
-const MORE_BITS: u8 = 4;
+const MORE_BITS: u8 = 2;
 /// Rows are numbered by four bytes.
 const MOST_BITS: u8 = 28;
 /// Predictions per row from which on the next generation takes what comes.

@@ -195,13 +195,13 @@ async fn count(
     let anchors = reference.outcome_anchors(model);
     let probabilities = prediction.probabilities(reference.classes());
     // Only segments that the reference has can be compared with anything.
-    let known = prediction.segments.iter().filter(|segment| reference.segments.contains_key(*segment));
-    let segments = known.map(|segment| Some(segment.clone()));
+    let known = prediction.segments.iter().filter(|segment| reference.segments.contains_key(segment.as_str()));
+    let segments = known.map(|segment| Some(segment.to_string()));
     for segment in std::iter::once(None).chain(segments) {
         let population = Population {
             model: model.name.clone(),
-            version: prediction.version.clone(),
-            variant: prediction.variant.clone(),
+            version: prediction.version.to_string(),
+            variant: prediction.variant.to_string(),
             segment,
         };
         let key = PaneKey { population, start: prediction.time.floor(model.pane) };

@@ -136,10 +136,10 @@ impl Join {
             for entry in unpack(&row).map(Result::unwrap) {
                 if let Some(prediction) = entry.first {
                     let prediction: PredictionHalf = decode(prediction).unwrap();
-                    predictions.entry(entry.id).or_insert(prediction.label.unwrap());
+                    predictions.entry(entry.id).or_insert(prediction.label.unwrap().to_string());
                 }
                 if let Some(pair) = entry.latest {
-                    pairs.insert(entry.id, decode::<Pair>(pair).unwrap().outcome.label);
+                    pairs.insert(entry.id, decode::<Pair>(pair).unwrap().outcome.label.to_string());
                 }
             }
         }
@@ -298,7 +298,7 @@ async fn entries_are_found_whichever_generation_of_rows_they_stand_in() {
         }
     }
     let rows = join.store.scan(b"entries/", &prefix_end(b"entries/")).await.unwrap().len();
-    assert!((16 + 200..=16 + 256).contains(&rows), "{rows} rows of two generations");
+    assert_eq!(rows, 16 + 64, "rows of two generations");
     let asked = [0, 1, 7_999, 12_001, 19_999];
     for number in asked {
         join.step(&prediction(number, "b")).await;
