@@ -146,7 +146,7 @@ fn length(answer: &[u8]) -> anyhow::Result<Option<usize>> {
 }
 
 /// By default Linux lets a thread sleep 50 µs longer than it asked for, which would count as latency.
-fn sharpen_timers() {
+pub(super) fn sharpen_timers() {
     let Ok(own) = std::fs::read_link("/proc/thread-self") else { return };
     if let Some(thread) = own.file_name() {
         // Where it cannot be set, the client is later, and says so.
