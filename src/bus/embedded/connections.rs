@@ -71,12 +71,13 @@ async fn answer(stream: TcpStream, peer: SocketAddr, cluster: String, fetching: 
         BytesFrameLayer::default(),
     );
     match layers.into_layer(fetching).serve(Context::default(), stream).await {
-        Ok(_) => {}
+        Ok(()) => {}
         Err(Error::Io(error)) if has_gone(error.kind()) => {}
         Err(error) => tracing::warn!(%peer, %error, "the embedded broker ends a connection"),
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "tansu reads the time of this machine everywhere else, too")]
 async fn maintain(fetching: &Fetching) {
     if let Err(error) = fetching.storage.maintain(SystemTime::now()).await {
         tracing::warn!(%error, "the embedded broker cannot compact its topics; it tries again in ten minutes");
