@@ -43,6 +43,17 @@ const REFUSED: [(&str, &str); 15] = [
     ("delivery.timeout.ms", "records wait as long as the broker is away"),
 ];
 
+/// How long a client is to wait for something until `deadline`: whole milliseconds, rounded up. Librdkafka counts in
+/// them, so that what is left of one would be spent in a busy loop.
+pub(super) fn wait_until(deadline: Instant) -> Duration {
+    in_whole_millis(deadline.saturating_duration_since(Instant::now()))
+}
+
+fn in_whole_millis(left: Duration) -> Duration {
+    let below = Duration::from_nanos(u64::from(left.subsec_nanos()) % 1_000_000);
+    if below.is_zero() { left } else { left - below + Duration::from_millis(1) }
+}
+
 /// The connection of one client, as the log and `/readyz` see it.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -231,6 +242,13 @@ mod tests {
             replication: 1,
             instance: None,
         }
+    }
+
+    #[test]
+    fn a_wait_is_of_whole_milliseconds_and_never_shorter_than_what_is_left() {
+        let rounded = |micros| in_whole_millis(Duration::from_micros(micros)).as_micros();
+        assert_eq!([0, 1, 999, 1_000, 99_001, 2_000_500].map(rounded), [0, 1_000, 1_000, 1_000, 100_000, 2_001_000]);
+        assert_eq!(wait_until(Instant::now()), Duration::ZERO);
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Consumer {
         let deadline = Instant::now() + timeout;
         let (mut taken, mut bytes) = (0, 0);
         while taken < max && bytes < LARGEST_POLL {
-            let wait = if taken == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let wait = if taken == 0 { client::wait_until(deadline) } else { Duration::ZERO };
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
                     if let Taken::Bytes(size) = self.cursors.take(&message, surprises) {

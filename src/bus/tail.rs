@@ -55,7 +55,7 @@ impl Tail {
         // All partitions are read from their beginning, so that no record is unexpected.
         let mut surprises = Vec::new();
         while taken < max && bytes < LARGEST_POLL {
-            let wait = if taken == 0 { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let wait = if taken == 0 { client::wait_until(deadline) } else { Duration::ZERO };
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
                     if let Taken::Bytes(size) = self.cursors.take(&message, &mut surprises) {
