@@ -1,50 +1,50 @@
 //! Who may ask: those who show the token, and no page of another site in their name.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::credentials::{self, BASIC, BEARER};
 use super::router::INCOMING;
-use super::{ApiState, Problem};
+use super::{HttpSettings, Problem};
 
 /// Probes and scrapers come without a token.
 const OPEN: [&str; 6] = ["/livez", "/readyz", "/metrics", "/health", "/v2/health/live", "/v2/health/ready"];
 
+/// Why this request is not answered, if it is not.
+pub(super) fn refusal(settings: &HttpSettings, request: &Request) -> Option<Problem> {
+    of_another_site(settings, request).or_else(|| without_token(settings, request))
+}
+
 /// Refuses requests without the configured token.
-pub(super) async fn require_token(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let Some(token) = &state.parts.settings.token else {
-        return next.run(request).await;
-    };
+fn without_token(settings: &HttpSettings, request: &Request) -> Option<Problem> {
+    let token = settings.token.as_ref()?;
     let path = request.uri().path();
     if OPEN.contains(&path) || path == INCOMING || credentials::show(request.headers(), token) {
-        return next.run(request).await;
+        return None;
     }
     // A browser that opens the first page is asked for a password; programs are told of the token.
-    Problem::unauthorized(if path == "/" { BASIC } else { BEARER }).into_response()
+    Some(Problem::unauthorized(if path == "/" { BASIC } else { BEARER }))
 }
 
 /// Refuses what a browser sends on behalf of another site's page, be it with the password that it remembers. A page
 /// cannot hide its `Origin` when it posts.
 /// A name that an attacker's DNS points at the loopback address passes that test, so without a token a listener on
 /// the loopback address answers to loopback names only.
-pub(super) async fn refuse_other_sites(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+fn of_another_site(settings: &HttpSettings, request: &Request) -> Option<Problem> {
     let headers = request.headers();
     let host = text(headers, &HOST);
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     if !reads && headers.contains_key(ORIGIN) && !is_own(text(headers, &ORIGIN), host) {
         let detail = "this request comes from a web page of another site, which is not allowed";
-        return Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail).into_response();
+        return Some(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
     }
-    let settings = &state.parts.settings;
     let guarded = settings.token.is_none() && settings.listen.ip().is_loopback();
     if guarded && !OPEN.contains(&request.uri().path()) && host.is_some_and(|host| !is_loopback(host)) {
         let detail = "without http.token a listener on the loopback address answers to localhost only; set http.token";
-        return Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail).into_response();
+        return Some(Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail));
     }
-    next.run(request).await
+    None
 }
 
 /// Whether `origin` (`scheme://host[:port]`) is the host that was asked.

@@ -1,14 +1,11 @@
 //! Rate, errors and duration of HTTP requests, by route template.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::MatchedPath;
+use axum::http::{Method, StatusCode};
 use prometheus::{HistogramVec, IntCounterVec};
 
-use super::ApiState;
 use crate::telemetry::{Telemetry, TelemetryError};
 
 /// Upper bounds in seconds, up to the request timeout.
@@ -36,17 +33,13 @@ impl HttpMetrics {
             )?,
         })
     }
-}
 
-pub(super) async fn measure(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    // The template, never the path: what clients make up must not become label values.
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let method = method_label(request.method());
-    let started = Instant::now();
-    let response = next.run(request).await;
-    state.metrics.duration.with_label_values(&[&route]).observe(started.elapsed().as_secs_f64());
-    state.metrics.requests.with_label_values(&[&route, method, response.status().as_str()]).inc();
-    response
+    /// One request. The route is the template, never the path: what clients make up must not become label values.
+    pub(super) fn count(&self, route: Option<&MatchedPath>, method: &Method, status: StatusCode, taken: Duration) {
+        let route = route.map_or("unmatched", MatchedPath::as_str);
+        self.duration.with_label_values(&[route]).observe(taken.as_secs_f64());
+        self.requests.with_label_values(&[route, method_label(method), status.as_str()]).inc();
+    }
 }
 
 fn method_label(method: &Method) -> &'static str {

@@ -4,6 +4,7 @@
 //! [`View`], so that no request waits for a topic to be read.
 
 mod adapters;
+mod around;
 mod author;
 mod body;
 mod credentials;
@@ -36,7 +37,7 @@ mod view;
 pub use problem::Problem;
 pub use registry::{Behind, RegistryHandle, SeenDeliveries, SubmitError, follow_registry};
 pub use router::router;
-pub use server::{ApiError, bind, serve, serve_on};
+pub use server::{ApiError, bind, serve};
 pub use serving::ServingPart;
 pub use settings::HttpSettings;
 pub use state::{ApiParts, ApiState, EventSink, SinkError, Sql, SqlAnswer, SqlFormat, SqlProblem};

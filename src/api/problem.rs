@@ -3,8 +3,7 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -105,22 +104,23 @@ impl IntoResponse for Problem {
 }
 
 /// Rewrites the errors of the framework and its layers (an unreadable query string, a body too large, a timeout)
-/// as problem documents, so that clients meet one kind of error only.
-pub(super) async fn problems_only(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
-    let (status, headers) = (response.status(), response.headers().clone());
+/// as problem documents, so that clients meet one kind of error only; those of other protocols in their own shape.
+pub(super) async fn problems_only(method: &Method, path: &str, response: Response) -> Response {
+    let status = response.status();
     // A verdict that is not the one that was hoped for is an answer.
     let is_answer = status == StatusCode::PRECONDITION_FAILED;
     let is_error = !is_answer && (status.is_client_error() || status.is_server_error());
-    if is_error && mlflow::is_ours(&path) {
+    if !is_error {
+        return response;
+    }
+    if mlflow::is_ours(path) {
         return mlflow::in_mlflows_shape(response).await;
     }
-    if is_error && serving::is_ours(&path) {
+    if serving::is_ours(path) {
         return serving::in_its_shape(response).await;
     }
-    if !is_error || headers.get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON) {
+    let headers = response.headers().clone();
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON) {
         return response;
     }
     let said = said(response.into_body()).await;

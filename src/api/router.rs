@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
 use super::{
-    ApiState, events, exposition, guard, health, large_body, metrics, mlflow, page, problem, registry, rollouts,
-    serving, sql, tables, verdict,
+    ApiState, around, events, exposition, health, large_body, mlflow, page, problem, registry, rollouts, serving, sql,
+    tables, verdict,
 };
 
 /// Signed, so that it needs no token.
@@ -24,8 +22,7 @@ pub(super) const INCOMING: &str = "/v1/registry/webhooks/mlflow";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const FILE_TIMEOUT: Duration = Duration::from_hours(1);
 
-/// All of HTTP. Layers run from the last to the first: every answer is traced and measured, and every error is a
-/// problem document.
+/// All of HTTP. Layers run from the last to the first.
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/", get(page::first_page))
@@ -62,11 +59,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(serving::routes(&state))
         .with_state(state.clone())
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(state.clone(), guard::require_token))
-        .layer(from_fn_with_state(state.clone(), guard::refuse_other_sites))
-        .layer(from_fn(problem::problems_only))
-        .layer(from_fn_with_state(state, metrics::measure))
-        .layer(from_fn(no_sniffing))
+        .layer(from_fn_with_state(state, around::every_request))
         // What fails is logged where it fails; a 503 of /readyz is an answer.
         .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(tracing::Level::DEBUG)))
 }
@@ -77,10 +70,4 @@ fn files(state: &ApiState) -> Router<ApiState> {
     mlflow::files()
         .layer(from_fn_with_state(largest, large_body::refuse))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, FILE_TIMEOUT))
-}
-
-async fn no_sniffing(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

@@ -20,22 +20,23 @@ pub enum ApiError {
     Serve { listen: SocketAddr, reason: String },
 }
 
-/// Takes the configured address; its port 0 becomes a free port, which the listener tells.
-pub async fn bind(settings: &HttpSettings) -> Result<TcpListener, ApiError> {
+/// Takes the configured address, for any runtime to answer on; port 0 becomes a free port, which the listener tells.
+pub async fn bind(settings: &HttpSettings) -> Result<std::net::TcpListener, ApiError> {
     let listen = settings.listen;
-    TcpListener::bind(listen).await.map_err(|error| ApiError::Listen { listen, reason: error.to_string() })
+    let bound = TcpListener::bind(listen).await.and_then(TcpListener::into_std);
+    bound.map_err(|error| ApiError::Listen { listen, reason: error.to_string() })
 }
 
 /// Answers requests until `shutdown`, then finishes those under way.
-pub async fn serve(settings: &HttpSettings, state: ApiState, shutdown: CancellationToken) -> Result<(), ApiError> {
-    let listener = bind(settings).await?;
-    serve_on(listener, state, shutdown).await
-}
-
-/// [`serve`] on a listener that is already bound.
-pub async fn serve_on(listener: TcpListener, state: ApiState, shutdown: CancellationToken) -> Result<(), ApiError> {
+pub async fn serve(
+    listener: std::net::TcpListener,
+    state: ApiState,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
     let configured = state.parts.settings.listen;
     let listen = listener.local_addr().unwrap_or(configured);
+    let failed = |error: std::io::Error| ApiError::Serve { listen, reason: error.to_string() };
+    let listener = TcpListener::from_std(listener).map_err(failed)?;
     info!(%listen, "http is listening");
     let grace = GRACE.max(state.parts.serving.longest());
     let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -44,7 +45,7 @@ pub async fn serve_on(listener: TcpListener, state: ApiState, shutdown: Cancella
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        outcome = server => outcome.map_err(|error| ApiError::Serve { listen, reason: error.to_string() }),
+        outcome = server => outcome.map_err(failed),
         () = overdue => {
             warn!(%listen, "http requests did not end in time and were cut off");
             Ok(())

@@ -9,6 +9,7 @@ mod deployments;
 mod first_reference;
 mod follow;
 mod golden;
+mod http;
 mod load_audit;
 mod monitored;
 mod reference;
@@ -24,7 +25,6 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, RegistryHandle, ViewHandle};
@@ -71,7 +71,7 @@ pub struct App {
     pub telemetry: Telemetry,
     roles: threads::Threads,
     followers: threads::Threads,
-    server: Option<JoinHandle<Result<(), ApiError>>>,
+    server: Option<http::RunningHttp>,
     serving: CancellationToken,
     /// If models are served.
     answers: Option<serving::RunningServing>,
@@ -183,7 +183,7 @@ impl App {
         let followed = self.followers.stop().await;
         self.serving.cancel();
         let served = match self.server {
-            Some(server) => server.await.unwrap_or(Ok(())),
+            Some(server) => server.finish().await,
             None => Ok(()),
         };
         if let Some(answers) = self.answers {

@@ -91,7 +91,13 @@ fn http(section: &Section<'_>, bus: &BusSettings, problems: &mut Problems) -> Ht
         section.report("listen", message, problems);
     }
     let max_body = section.value("max_body", problems, values::memory).unwrap_or(8 << 20);
-    HttpSettings { listen, max_body, token }
+    let threads = section.value("threads", problems, values::few).unwrap_or_else(http_threads);
+    HttpSettings { listen, max_body, threads, token }
+}
+
+/// Half of the processors: what answers is to be found running, and the roles are to run, too.
+fn http_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 fn email(root: &Section<'_>, problems: &mut Problems) -> Option<EmailSettings> {

@@ -105,6 +105,7 @@ fn http(http: &HttpSettings) -> Table {
     let mut table = Table::new();
     put(&mut table, "listen", text(http.listen));
     put(&mut table, "max_body", size(http.max_body));
+    put(&mut table, "threads", i64::try_from(http.threads).unwrap_or(i64::MAX));
     if http.token.is_some() {
         put(&mut table, "token", HIDDEN);
     }

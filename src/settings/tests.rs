@@ -49,6 +49,7 @@ incoming_secret = "hunter2"
 [http]
 listen = "0.0.0.0:80"
 max_body = "10kB"
+threads = 3
 token = "hunter2"
 [notify.email]
 url = "smtp+starttls://mail.example.com:587"
@@ -187,7 +188,7 @@ fn every_key_is_read() {
     assert_eq!(settings.bus.bootstrap(), "a:9092,b:9093");
     assert_eq!(settings.bus.properties["ssl.key.pem"], "hunter2");
     assert_eq!(settings.bus.properties["socket.timeout.ms"], "1000");
-    assert_eq!(settings.http.max_body, 10_000);
+    assert_eq!((settings.http.max_body, settings.http.threads), (10_000, 3));
     assert_eq!(settings.email.unwrap().to.len(), 2);
     let model = &settings.models[0];
     assert_eq!(model.name, "m \"quoted\"");

@@ -63,6 +63,17 @@ pub(super) fn memory(node: &Node) -> Result<usize, String> {
     usize::try_from(bytes(node)?).map_err(|_| "is more than this machine can address".to_owned())
 }
 
+/// A number of threads, or of what takes one each: more of them than any machine has cores are a mistake.
+pub(super) fn few(node: &Node) -> Result<usize, String> {
+    count_up_to(node, 1_024)
+}
+
+/// As [`count`], with a limit.
+pub(super) fn count_up_to(node: &Node, most: usize) -> Result<usize, String> {
+    let count = count(node)?;
+    if count > most { Err(format!("{count} is too large: write {most} or less")) } else { Ok(count) }
+}
+
 /// A whole number of at least one that fits its type.
 pub(super) fn count<T: TryFrom<i64>>(node: &Node) -> Result<T, String> {
     let number = match &node.value {

@@ -113,7 +113,7 @@ impl Bench {
         let url = format!("file://{}", folder.path().display());
         let listen = "127.0.0.1:8080".parse().unwrap();
         let parts = ApiParts {
-            settings: HttpSettings { listen, max_body: 2 << 20, token: token.map(str::to_owned) },
+            settings: HttpSettings { listen, max_body: 2 << 20, threads: 1, token: token.map(str::to_owned) },
             models: FixedModels::shared(Vec::new()),
             topics: samples::topics(),
             view: ViewHandle::default(),

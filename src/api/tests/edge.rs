@@ -113,7 +113,7 @@ async fn alive_is_always_and_ready_is_when_every_part_is() {
 async fn an_address_in_use_is_named_with_the_way_out() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = taken.local_addr().unwrap();
-    let error = bind(&HttpSettings { listen, max_body: 1, token: None }).await.unwrap_err().to_string();
+    let error = bind(&HttpSettings { listen, max_body: 1, threads: 1, token: None }).await.unwrap_err().to_string();
     assert!(error.contains(&listen.to_string()) && error.contains("http.listen"), "{error}");
 }
 
@@ -123,7 +123,7 @@ async fn the_server_answers_until_it_is_told_to_stop() {
 
     let folder = tempfile::tempdir().unwrap();
     let parts = ApiParts {
-        settings: HttpSettings { listen: "127.0.0.1:0".parse().unwrap(), max_body: 1_024, token: None },
+        settings: HttpSettings { listen: "127.0.0.1:0".parse().unwrap(), max_body: 1_024, threads: 1, token: None },
         models: crate::runner::FixedModels::shared(Vec::new()),
         topics: samples::topics(),
         view: ViewHandle::default(),
@@ -144,7 +144,7 @@ async fn the_server_answers_until_it_is_told_to_stop() {
     let listener = bind(&parts.settings).await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = tokio_util::sync::CancellationToken::new();
-    let server = tokio::spawn(serve_on(listener, ApiState::new(parts).unwrap(), shutdown.clone()));
+    let server = tokio::spawn(serve(listener, ApiState::new(parts).unwrap(), shutdown.clone()));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -87,7 +87,8 @@ impl Bench {
     }
 
     fn build(sink: Sink, registry: RegistryHandle, change: impl FnOnce(&mut HttpSettings)) -> Self {
-        let mut settings = HttpSettings { listen: "127.0.0.1:8080".parse().unwrap(), max_body: 4_096, token: None };
+        let mut settings =
+            HttpSettings { listen: "127.0.0.1:8080".parse().unwrap(), max_body: 4_096, threads: 1, token: None };
         change(&mut settings);
         let (sink, telemetry) = (Arc::new(sink), Telemetry::default());
         let folder = tempfile::tempdir().unwrap();
