@@ -17,6 +17,7 @@ mod rollout;
 mod sql;
 mod state;
 mod topics;
+mod try_model;
 mod up;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::bus::{BusError, Outgoing, Producer};
+use crate::onnx::COMMAND;
 use crate::registry::gates::GateErrors;
 use crate::settings::{self, Overrides, Settings, SettingsErrors};
 use crate::state::StateError;
@@ -101,6 +103,9 @@ enum Command {
     Topics(topics::TopicsCommand),
     /// Measure ingest beside a bare consumer of the same topic
     Bench(bench::BenchArgs),
+    /// Load a model from standard input and run it once, within limits: what serving starts before it loads a model
+    #[command(name = COMMAND, hide = true)]
+    TryModel(try_model::TryModelArgs),
 }
 
 /// Runs the command line of this process.
@@ -135,6 +140,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             | Command::State(_)
             | Command::Compare(_)
             | Command::Bench(_)
+            | Command::TryModel(_)
     );
     let default_filter = if quiet { "warn,librdkafka=off,tansu_broker=error,tansu_storage=error" } else { "" };
     init_logging(arguments.log.as_deref().unwrap_or(default_filter), arguments.log_json)?;
@@ -167,6 +173,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Reference(command) => reference::run(command, &load()?)?,
         Command::Check(command) => check::run(command, &load()?.checks.directory)?,
         Command::Bench(args) => runtime.block_on(bench::run(args))?,
+        Command::TryModel(args) => try_model::run(args)?,
         Command::Topics(command) => runtime.block_on(topics::run(command, &load()?))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -9,12 +9,14 @@ mod graph;
 mod runtime;
 mod session;
 mod tensor;
+mod trial;
 
 pub use bare::Bare;
 pub use graph::{Classes, Graph, GraphError};
 pub use runtime::{LIBRARY_VARIABLE, Library, Runtime};
 pub use session::{Limits, Model};
 pub use tensor::{Data, DataType, Tensor, TensorSpec};
+pub use trial::{COMMAND, Outcome, Trial, TrialError, TrialLimits, undergo};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxError {

@@ -6,7 +6,8 @@ slow.onnx       counts to `turns`; it hears when it is told to stop
 deaf.onnx       weighs 20,000 numbers, `turns` times, in one operation: it does not hear
 truncated.onnx  ends in the middle
 huge.onnx       has a weight that says it is larger than any memory
-swollen.onnx    asks for more memory than there is when it runs
+glutton.onnx    takes half a gigabyte, whatever it is asked
+swollen.onnx    asks for more memory than there is when `turns` is not zero
 cubic.onnx      takes no rows of features
 Prints one JSON line at the end.
 """
@@ -77,13 +78,31 @@ def huge():
     return model([helper.make_node("Add", ["turns", "weight"], ["value"])], [weight])
 
 
-def swollen():
+def glutton():
     nodes = [
         helper.make_node("ConstantOfShape", ["shape"], ["block"]),
         helper.make_node("ReduceSum", ["block"], ["sum"]),
         helper.make_node("Add", ["turns", "sum"], ["value"]),
     ]
-    return model(nodes, [helper.make_tensor("shape", INT64, [2], [2**40, 8])])
+    return model(nodes, [helper.make_tensor("shape", INT64, [2], [2**24, 8])])
+
+
+def swollen():
+    nodes = [
+        *counted(),
+        helper.make_node("Mul", ["count", "many"], ["rows"]),
+        helper.make_node("Reshape", ["rows", "one_number"], ["length"]),
+        helper.make_node("Concat", ["length", "eight"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["block"]),
+        helper.make_node("ReduceSum", ["block"], ["sum"]),
+        helper.make_node("Add", ["turns", "sum"], ["value"]),
+    ]
+    weights = [
+        helper.make_tensor("many", INT64, [], [2**40]),
+        helper.make_tensor("one_number", INT64, [1], [-1]),
+        helper.make_tensor("eight", INT64, [1], [8]),
+    ]
+    return model(nodes, weights)
 
 
 def cubic():
@@ -91,7 +110,7 @@ def cubic():
     return model([helper.make_node("ReduceMax", ["block"], ["value"], axes=[2], keepdims=0)], inputs=[block])
 
 
-files = {"slow": slow(), "deaf": deaf(), "huge": huge(), "swollen": swollen(), "cubic": cubic()}
+files = {"slow": slow(), "deaf": deaf(), "huge": huge(), "glutton": glutton(), "swollen": swollen(), "cubic": cubic()}
 files["truncated"] = files["slow"][: len(files["slow"]) // 2]
 for name, content in files.items():
     Path(sys.argv[1], f"{name}.onnx").write_bytes(content)

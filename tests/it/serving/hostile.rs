@@ -13,7 +13,7 @@ fn ask(service: &Service) -> crate::support::Answer {
 
 #[test]
 fn hostile_files_are_refused_with_an_audit_line_and_change_nothing() {
-    let Some((folder, mut service)) = start(&[]) else { return };
+    let Some((folder, mut service)) = start(&["serving.max_memory=256MiB"]) else { return };
     let Some(()) = by_hand::write(folder.path()) else { return };
     by_hand::call(&service, "registered-models/create", &json!({"name": "m"}));
     by_hand::champion(&service, "m", &folder.path().join("slow.onnx"));
@@ -21,6 +21,7 @@ fn hostile_files_are_refused_with_an_audit_line_and_change_nothing() {
     let hostile = [
         ("truncated", "no onnx model: it ends within a field"),
         ("huge", "the model cannot be loaded"),
+        ("glutton", "takes more memory than serving.max_memory allows its 134217728 bytes a session"),
         ("cubic", "a tensor of 3 dimensions"),
     ];
     for (file, words) in hostile {
@@ -48,7 +49,7 @@ fn failed_load(service: &Service, version: &str) -> String {
     rows[0]["detail"].as_str().unwrap().to_owned()
 }
 
-/// Nothing is wrong with it until it is asked; the service outlives it.
+/// Nothing is wrong with it until it is asked for something else than zeros; the service outlives it.
 fn one_that_swells_when_it_runs(service: &Service, folder: &std::path::Path) {
     let version = by_hand::champion(service, "m", &folder.join("swollen.onnx"));
     let path = format!("/v2/models/m/versions/{version}/ready");
