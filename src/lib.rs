@@ -14,7 +14,7 @@
 //!   constant), [`performance`] (metrics with intervals, decay, estimates without labels, fairness), [`window`] (panes,
 //!   watermarks, windows and their revisions, series of panes for the detectors), [`rollout`] (who gets a new version,
 //!   and whether it is worse than the old one).
-//! - Ports: [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
+//! - Ports: [`processors`] (where threads run), [`telemetry`] (logs, metrics, health), [`bus`] (Kafka and the embedded broker), [`codec`] (JSON to Arrow,
 //!   data files), [`state`] (SlateDB), [`artifacts`] (files of
 //!   models on an object store), [`onnx`] (models in ONNX Runtime), [`query`] (DataFusion over the tables).
 //! - The frame of every role: [`runner`] (reads, applies, checkpoints, publishes).
@@ -41,6 +41,7 @@ pub mod model;
 pub mod notify;
 pub mod onnx;
 pub mod performance;
+pub mod processors;
 pub mod profile;
 pub mod quality;
 pub mod query;

@@ -1,22 +1,21 @@
 //! Building and starting the parts, in the order in which they need each other.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::golden::golden_rows;
+use super::http::RunningHttp;
 use super::monitored::MonitoredModels;
 use super::rollouts;
 use super::serving::{self, Prepared};
 use super::threads::Threads;
 use super::webhook_key::webhook_key;
 use super::{App, AppError, Part, follow, load_reference, version_references};
-use crate::api::{self, ApiError, ApiParts, ApiState, EventSink, RegistryHandle, View, ViewHandle, ViewLimits};
+use crate::api::{ApiParts, EventSink, RegistryHandle, View, ViewHandle, ViewLimits};
 use crate::artifacts::Artifacts;
 use crate::bus::{Admin, BrokerSource, BusError, Consumer, EmbeddedBroker, Instance, Producer, Tail, Topic, Topics};
 use crate::clock::Clock;
@@ -26,6 +25,7 @@ use crate::ingest::IngestRole;
 use crate::join::JoinRole;
 use crate::model::{Model, ReferenceSource};
 use crate::notify::{Mailer, NotifyRole, SmtpMailer};
+use crate::processors::Processors;
 use crate::profile::Reference;
 use crate::query::{ModelRow, QueryEngine, QueryLimits};
 use crate::registry::RegistryRole;
@@ -102,14 +102,15 @@ pub async fn start(
     report_starting(&telemetry, &parts, prepared.is_some());
     // The embedded broker must be up before its clients look for it, and HTTP before any wait.
     let serving = CancellationToken::new();
-    let broker = start_broker(&mut settings).await?;
+    let (for_http, for_broker) = processors(&settings, prepared.is_some());
+    let broker = start_broker(&mut settings, &for_broker).await?;
     let instance = claim_instance(&mut settings);
     let producer = Arc::new(Producer::new(&settings.bus, &telemetry)?);
     let admin = Arc::new(Admin::new(&settings.bus, &telemetry)?);
     let log = (&admin, topics.registry.as_str());
     let monitored = Arc::new(MonitoredModels::new(&settings, &registry, &references, &view, log, &telemetry));
     let models: Arc<dyn Models> = monitored.clone();
-    let (mut http, mut server) = (None, None);
+    let mut http = None;
     if parts.contains(&Part::Api) {
         let api_parts = ApiParts {
             settings: settings.http.clone(),
@@ -135,12 +136,11 @@ pub async fn start(
             clock: Arc::clone(&clock),
             started_at: clock.now(),
         };
-        let (address, task) = open_http(api_parts, serving.clone()).await?;
-        (http, server) = (address, Some(task));
+        http = Some(RunningHttp::start(api_parts, &for_http, serving.clone()).await?);
     }
 
     let mut app = App {
-        http,
+        http: http.as_ref().and_then(|http| http.address),
         view,
         registry,
         bus: settings.bus.clone(),
@@ -150,7 +150,7 @@ pub async fn start(
         telemetry,
         roles: Threads::new(),
         followers: Threads::new(),
-        server,
+        server: http,
         serving,
         answers: None,
         broker,
@@ -197,19 +197,15 @@ fn report_starting(telemetry: &Telemetry, parts: &BTreeSet<Part>, serves: bool) 
     telemetry.report("kafka", Health::Starting);
 }
 
-/// Where HTTP listens, and the task that answers.
-async fn open_http(
-    parts: ApiParts,
-    stop: CancellationToken,
-) -> Result<(Option<SocketAddr>, JoinHandle<Result<(), ApiError>>), AppError> {
-    let listener = api::bind(&parts.settings).await?;
-    let address = listener.local_addr().ok();
-    Ok((address, tokio::spawn(api::serve_on(listener, ApiState::new(parts)?, stop))))
+/// Those of HTTP and those of the embedded broker: who asks a model waits for the answer.
+fn processors(settings: &Settings, serves: bool) -> (Processors, Processors) {
+    let is_embedded = matches!(settings.bus.brokers, BrokerSource::Embedded { .. });
+    if is_embedded && serves { Processors::divide(settings.http.threads) } else { Default::default() }
 }
 
-async fn start_broker(settings: &mut Settings) -> Result<Option<EmbeddedBroker>, AppError> {
+async fn start_broker(settings: &mut Settings, processors: &Processors) -> Result<Option<EmbeddedBroker>, AppError> {
     let BrokerSource::Embedded { listen, data } = &mut settings.bus.brokers else { return Ok(None) };
-    let broker = EmbeddedBroker::start(*listen, data).await?;
+    let broker = EmbeddedBroker::start_on(processors, *listen, data).await?;
     // Port 0 leaves the choice to the system.
     *listen = broker.address();
     Ok(Some(broker))

@@ -31,6 +31,7 @@ pub(super) fn golden_rows(
     let run = GoldenRun {
         artifacts: Artifacts::open(&settings.artifacts)?,
         runtime: serving.map(Prepared::runtime),
+        trial: serving.and_then(Prepared::trial),
         settings: settings.serving.clone(),
     };
     Ok(Arc::new(Golden { registry: registry.clone(), models: Arc::clone(models), run }))

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use crate::api::{self, ApiError, ApiParts, ApiState};
+use crate::processors::Processors;
 
 /// Answers until it is told to stop.
 #[derive(Debug)]
@@ -19,17 +20,20 @@ pub(super) struct RunningHttp {
 }
 
 impl RunningHttp {
-    /// Listens from now on, and ends after `stop`.
-    pub(super) async fn start(parts: ApiParts, stop: CancellationToken) -> Result<Self, AppError> {
+    /// Listens from now on, and ends after `stop`. What is quick is answered on these processors.
+    pub(super) async fn start(
+        parts: ApiParts,
+        processors: &Processors,
+        stop: CancellationToken,
+    ) -> Result<Self, AppError> {
         let listener = api::bind(&parts.settings).await?;
         let address = listener.local_addr().ok();
         let failed = |error: std::io::Error| AppError::Thread { name: "http".to_owned(), reason: error.to_string() };
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(parts.settings.threads)
-            .thread_name("http")
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+        let threads = parts.settings.threads;
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(threads).thread_name("http").enable_all();
+        processors.keep(threads, &mut runtime);
+        let runtime = runtime.build().map_err(failed)?;
         let state = ApiState::new(parts)?;
         let answering = runtime.spawn(async move { api::serve(listener, state, stop).await });
         Ok(Self { address, answering, runtime: Some(runtime) })

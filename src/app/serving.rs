@@ -16,7 +16,7 @@ use crate::api::{RegistryHandle, ServingPart};
 use crate::artifacts::Artifacts;
 use crate::bus::{Producer, Topics};
 use crate::clock::Clock;
-use crate::onnx::{LIBRARY_VARIABLE, Library, OnnxError, Runtime};
+use crate::onnx::{LIBRARY_VARIABLE, Library, OnnxError, Runtime, Trial};
 use crate::runner::{Models, Monitored, Publisher};
 use crate::serve::{
     AnswerPublisher, Catalogue, Deployment, FailedLoad, Loader, ServeRole, Serving, ServingMetrics, ShadowWorker,
@@ -90,8 +90,16 @@ pub(super) fn prepare(
     };
     let artifacts = Artifacts::open(&settings.artifacts)?;
     let (tell, failures) = unbounded_channel();
-    let loader =
-        Loader { catalogue, artifacts, runtime, settings: settings.serving.clone(), metrics, settled, failures: tell };
+    let loader = Loader {
+        catalogue,
+        artifacts,
+        runtime,
+        trial: Trial::of_this_program(library, settings.serving.trial()),
+        settings: settings.serving.clone(),
+        metrics,
+        settled,
+        failures: tell,
+    };
     let clock = Arc::clone(clock);
     let prepared = Prepared { serving: Arc::clone(&serving), role, loader, failures, publisher, shadow, clock };
     Ok((ServingPart::On(serving), Some(prepared)))
@@ -112,6 +120,10 @@ fn off(library: &Library, error: &OnnxError, telemetry: &Telemetry) -> ServingPa
 impl Prepared {
     pub(super) fn runtime(&self) -> Runtime {
         self.loader.runtime.clone()
+    }
+
+    pub(super) fn trial(&self) -> Option<Trial> {
+        self.loader.trial.clone()
     }
 
     /// Starts the loader and the log; the role is left to its runner.

@@ -21,6 +21,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::BusError;
+use crate::processors::Processors;
 
 /// The largest record that the embedded broker can give back: it never sends more than 5 MiB at once.
 pub(super) const LARGEST_RECORD: u32 = 5_000_000;
@@ -44,15 +45,18 @@ pub struct EmbeddedBroker {
 impl EmbeddedBroker {
     /// Starts the broker in this process and returns when it accepts connections. Port 0 takes a free port.
     pub async fn start(listen: SocketAddr, data: &Path) -> Result<Self, BusError> {
+        Self::start_on(&Processors::default(), listen, data).await
+    }
+
+    /// [`EmbeddedBroker::start`] on some of the processors.
+    pub async fn start_on(processors: &Processors, listen: SocketAddr, data: &Path) -> Result<Self, BusError> {
         let refused = |reason: String| BusError::Embedded { listen: listen.to_string(), reason };
         let (listener, address) = claim(listen).map_err(refused)?;
         let folder = Folder::open(data).map_err(refused)?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("embedded-broker")
-            .enable_all()
-            .build()
-            .map_err(|error| refused(error.to_string()))?;
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(THREADS).thread_name("embedded-broker").enable_all();
+        processors.keep(usize::MAX, &mut runtime);
+        let runtime = runtime.build().map_err(|error| refused(error.to_string()))?;
         let (opened, opening) = oneshot::channel();
         let (url, cluster) = (folder.url.clone(), folder.cluster.clone());
         let serving = runtime.spawn(async move {

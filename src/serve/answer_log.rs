@@ -60,7 +60,7 @@ pub struct AnswerPublisher {
 /// Events that are published together.
 const BATCH: usize = 5_000;
 /// How long they are waited for: a broker takes a hundred records in nearly the time that it takes one.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 /// How long answers that wait are still published at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 

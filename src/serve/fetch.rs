@@ -5,6 +5,7 @@ use super::golden::{self, Golden, GoldenError};
 use super::served::{Package, PackageError};
 use super::signature;
 use crate::artifacts::{ArtifactError, ArtifactPath, Artifacts};
+use crate::onnx::TrialError;
 
 /// Why a version is not served.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,8 @@ pub enum LoadError {
     Artifact(#[from] ArtifactError),
     #[error(transparent)]
     Package(#[from] PackageError),
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     #[error("loading broke off: {0}")]
     BrokenOff(String),
 }
@@ -29,7 +32,10 @@ impl LoadError {
     /// Whether trying again may help while nothing changes in the registry.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Artifact(ArtifactError::Storage { .. }) | Self::BrokenOff(_))
+        matches!(
+            self,
+            Self::Artifact(ArtifactError::Storage { .. }) | Self::BrokenOff(_) | Self::Trial(TrialError::Untried(_))
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use super::prediction::Prediction;
 use super::served::{AnswerError, Identity, Served};
 use super::settings::ServingSettings;
 use crate::artifacts::Artifacts;
-use crate::onnx::{Limits, Runtime};
+use crate::onnx::{Limits, Runtime, Trial};
 use crate::query::GoldenRow;
 
 /// The longest that the rows of one version may take.
@@ -25,6 +25,8 @@ pub struct GoldenRun {
     pub artifacts: Artifacts,
     /// None where this process cannot serve.
     pub runtime: Option<Runtime>,
+    /// None loads a version untried.
+    pub trial: Option<Trial>,
     pub settings: ServingSettings,
 }
 
@@ -65,8 +67,11 @@ impl GoldenRun {
         let mut package = fetched.map_err(|error| undecided_or(&error))?;
         // They are told here one by one, also when the first of them differs.
         package.golden = Golden::default();
-        let (identity, golden) = (deployment.identity.clone(), golden.clone());
+        let (trial, identity, golden) = (self.trial.clone(), deployment.identity.clone(), golden.clone());
         let run = move || {
+            if let Some(trial) = trial {
+                trial.run(&package.onnx)?;
+            }
             let deadline = Instant::now() + WITHIN;
             let served = Served::load(&runtime, identity, &package, Limits { sessions: 1, threads: 1 }, deadline)?;
             let rows: Vec<&Map<String, Value>> = golden.rows.iter().map(|row| &row.features).collect();

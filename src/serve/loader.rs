@@ -1,6 +1,6 @@
 //! Keeps the catalogue as the registry wants it: loads what is new, and lets go of what is not wanted any more.
 //!
-//! A version takes over once it is loaded and has reproduced its golden rows. One that cannot be loaded changes nothing:
+//! A version takes over once it has been tried in a process of its own, is loaded and has reproduced its golden rows. One that cannot be loaded changes nothing:
 //! the version before goes on answering.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use super::routing::Routing;
 use super::served::{Identity, Served};
 use super::settings::ServingSettings;
 use crate::artifacts::Artifacts;
-use crate::onnx::{Limits, Runtime};
+use crate::onnx::{Limits, Runtime, Trial};
 
 /// How long to wait before files that could not be read are tried again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -31,6 +31,8 @@ pub struct Loader {
     pub catalogue: Arc<Catalogue>,
     pub artifacts: Artifacts,
     pub runtime: Runtime,
+    /// None loads a version untried.
+    pub trial: Option<Trial>,
     pub settings: ServingSettings,
     pub metrics: ServingMetrics,
     /// Becomes true when everything has been tried that was wanted at the start.
@@ -149,11 +151,17 @@ impl Loader {
 
     async fn try_to_load(&self, deployment: &Deployment) -> Result<Served, LoadError> {
         let package = fetch(&self.artifacts, deployment, self.settings.max_model).await?;
-        let (runtime, identity) = (self.runtime.clone(), deployment.identity.clone());
+        let (runtime, trial, identity) = (self.runtime.clone(), self.trial.clone(), deployment.identity.clone());
         let limits = Limits { sessions: self.settings.sessions, threads: self.settings.threads };
-        let load = move || Served::load(&runtime, identity, &package, limits, Instant::now() + GOLDEN_WITHIN);
+        let load = move || {
+            if let Some(trial) = trial {
+                let memory = trial.run(&package.onnx)?;
+                tracing::debug!(model = identity.model, version = identity.version, memory, "version has been tried");
+            }
+            Ok(Served::load(&runtime, identity, &package, limits, Instant::now() + GOLDEN_WITHIN)?)
+        };
         let loaded = tokio::task::spawn_blocking(load).await;
-        Ok(loaded.map_err(|error| LoadError::BrokenOff(error.to_string()))??)
+        loaded.unwrap_or_else(|error| Err(LoadError::BrokenOff(error.to_string())))
     }
 
     /// Swaps the catalogue, and forgets what neither is wanted nor answers.

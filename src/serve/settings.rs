@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clock::Span;
+use crate::onnx::TrialLimits;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServingSettings {
@@ -10,6 +11,8 @@ pub struct ServingSettings {
     pub onnxruntime: Option<PathBuf>,
     /// Largest file of a model in bytes.
     pub max_model: u64,
+    /// Bytes that one version may take, all its sessions together.
+    pub max_memory: u64,
     /// Sessions of each model, each with its weights.
     pub sessions: usize,
     /// Threads of each session.
@@ -33,6 +36,7 @@ impl Default for ServingSettings {
         Self {
             onnxruntime: None,
             max_model: 256 << 20,
+            max_memory: 2 << 30,
             sessions: 2,
             threads: 1,
             max_request: 8 << 20,
@@ -41,6 +45,19 @@ impl Default for ServingSettings {
             queue: 256,
             deadline: Span::from_secs(10),
             log_queue: 100_000,
+        }
+    }
+}
+
+impl ServingSettings {
+    /// What one session of a version may take when the version is tried.
+    #[must_use]
+    pub fn trial(&self) -> TrialLimits {
+        TrialLimits {
+            memory: self.max_memory / self.sessions.max(1) as u64,
+            rows: self.max_rows,
+            threads: self.threads,
+            run_within: self.deadline.as_std(),
         }
     }
 }

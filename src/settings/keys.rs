@@ -16,12 +16,13 @@ const TABLES: [(&str, &[&str]); 12] = [
     ("registry.gates", &["directory", "approval", "enforce"]),
     ("registry.openlineage", &["namespace", "url", "api_key", "topics"]),
     ("registry.webhooks", &["allow", "key", "incoming_secret"]),
-    ("http", &["listen", "max_body", "token"]),
+    ("http", &["listen", "max_body", "threads", "token"]),
     (
         "serving",
         &[
             "onnxruntime",
             "max_model",
+            "max_memory",
             "sessions",
             "threads",
             "max_request",

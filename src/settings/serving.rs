@@ -11,19 +11,18 @@ use super::units::format_bytes;
 use super::values;
 use crate::serve::ServingSettings;
 
-/// Sessions and threads: more of them than any machine has cores are a mistake.
-const MOST: usize = 1_024;
 /// Rows, requests and answers that wait.
 const MANY: usize = 10_000_000;
 
 pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> ServingSettings {
     section.reject_unknown(&names_in("serving"), problems);
     let usual = ServingSettings::default();
-    let few = |node: &_| values::count(node).and_then(|count: usize| at_most(count, MOST));
-    let many = |node: &_| values::count(node).and_then(|count: usize| at_most(count, MANY));
+    let few = values::few;
+    let many = |node: &_| values::count_up_to(node, MANY);
     let settings = ServingSettings {
         onnxruntime: section.value("onnxruntime", problems, values::text).map(PathBuf::from),
         max_model: section.value("max_model", problems, values::bytes).unwrap_or(usual.max_model),
+        max_memory: section.value("max_memory", problems, values::bytes).unwrap_or(usual.max_memory),
         sessions: section.value("sessions", problems, few).unwrap_or(usual.sessions),
         threads: section.value("threads", problems, few).unwrap_or(usual.threads),
         max_request: section.value("max_request", problems, values::memory).unwrap_or(usual.max_request),
@@ -49,6 +48,7 @@ pub(super) fn table(settings: &ServingSettings) -> Table {
         table.insert("onnxruntime", value(path.display().to_string()));
     }
     table.insert("max_model", value(format_bytes(settings.max_model)));
+    table.insert("max_memory", value(format_bytes(settings.max_memory)));
     table.insert("sessions", value(whole(settings.sessions)));
     table.insert("threads", value(whole(settings.threads)));
     table.insert("max_request", value(format_bytes(settings.max_request as u64)));
@@ -58,10 +58,6 @@ pub(super) fn table(settings: &ServingSettings) -> Table {
     table.insert("deadline", value(settings.deadline.to_string()));
     table.insert("log_queue", value(whole(settings.log_queue)));
     table
-}
-
-fn at_most(count: usize, most: usize) -> Result<usize, String> {
-    if count > most { Err(format!("{count} is too large: write {most} or less")) } else { Ok(count) }
 }
 
 fn whole(number: usize) -> i64 {

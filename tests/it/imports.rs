@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [(&str, &[&str], bool); 8] = [
     ("vocabulary", &["clock", "detector", "model", "event"], true),
     ("core", &["profile", "drift", "quality", "performance", "window", "rollout"], true),
-    ("ports", &["telemetry", "bus", "codec", "state", "artifacts", "archive", "onnx", "query"], true),
+    ("ports", &["processors", "telemetry", "bus", "codec", "state", "artifacts", "archive", "onnx", "query"], true),
     ("frame", &["runner"], false),
     ("roles", &["ingest", "join", "evaluate", "notify", "registry", "serve"], false),
     ("edges", &["api"], false),

@@ -1,6 +1,6 @@
 //! What a client gets.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::request::{ProtocolError, WantedOutput};
 use super::{InferRequest, binary};
@@ -8,12 +8,49 @@ use crate::onnx::{Data, Tensor};
 
 /// The outputs of one request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InferAnswer {
-    pub id: Option<String>,
-    pub model: String,
-    pub version: String,
+pub struct InferAnswer<'a> {
+    pub id: Option<&'a str>,
+    pub model: &'a str,
+    pub version: &'a str,
     /// With whether it is sent as raw bytes.
-    pub outputs: Vec<(Tensor, bool)>,
+    pub outputs: Vec<(&'a Tensor, bool)>,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    model_name: &'a str,
+    model_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    outputs: Vec<WrittenOutput<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenOutput<'a> {
+    name: &'a str,
+    datatype: &'static str,
+    shape: &'a [usize],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Parameters>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Elements<'a>>,
+}
+
+#[derive(Serialize)]
+struct Parameters {
+    binary_data_size: usize,
+}
+
+/// JSON has no NaN; null stands for it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Elements<'a> {
+    Bool(&'a [bool]),
+    Int32(&'a [i32]),
+    Int64(&'a [i64]),
+    Fp32(&'a [f32]),
+    Fp64(&'a [f64]),
+    Bytes(&'a [String]),
 }
 
 /// A body, and how much of it is JSON if raw bytes follow.
@@ -23,23 +60,27 @@ pub struct Encoded {
     pub json_length: Option<usize>,
 }
 
-impl InferAnswer {
+impl<'a> InferAnswer<'a> {
     /// The outputs that the request wants.
-    pub fn new(request: &InferRequest, model: &str, version: &str, outputs: &[Tensor]) -> Result<Self, ProtocolError> {
-        let all = || outputs.iter().map(|output| (output.clone(), request.binary_output)).collect();
+    pub fn new(
+        request: &'a InferRequest,
+        model: &'a str,
+        version: &'a str,
+        outputs: &'a [Tensor],
+    ) -> Result<Self, ProtocolError> {
         let chosen = |wanted: &WantedOutput| {
-            let found = outputs.iter().find(|output| output.name == wanted.name).cloned();
+            let found = outputs.iter().find(|output| output.name == wanted.name);
             let known = || outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join(", ");
             let unknown = || format!("output '{}' is not known; the model answers {}", wanted.name, known());
             let found = found.ok_or_else(|| ProtocolError::Malformed(unknown()))?;
             Ok((found, wanted.binary.unwrap_or(request.binary_output)))
         };
         let outputs = if request.outputs.is_empty() {
-            all()
+            outputs.iter().map(|output| (output, request.binary_output)).collect()
         } else {
             request.outputs.iter().map(chosen).collect::<Result<_, ProtocolError>>()?
         };
-        Ok(Self { id: request.id.clone(), model: model.to_owned(), version: version.to_owned(), outputs })
+        Ok(Self { id: request.id.as_deref(), model, version, outputs })
     }
 
     #[must_use]
@@ -47,47 +88,42 @@ impl InferAnswer {
         let mut raw = Vec::new();
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for (tensor, is_binary) in &self.outputs {
-            let mut output = Map::new();
-            output.insert("name".to_owned(), tensor.name.clone().into());
-            output.insert("datatype".to_owned(), tensor.data.datatype().name().into());
-            output.insert("shape".to_owned(), tensor.shape.clone().into());
+            let before = raw.len();
             if *is_binary {
-                let before = raw.len();
                 binary::write(&tensor.data, &mut raw);
-                output.insert("parameters".to_owned(), json!({ "binary_data_size": raw.len() - before }));
-            } else {
-                output.insert("data".to_owned(), elements(&tensor.data));
             }
-            outputs.push(Value::Object(output));
+            outputs.push(WrittenOutput {
+                name: &tensor.name,
+                datatype: tensor.data.datatype().name(),
+                shape: &tensor.shape,
+                parameters: is_binary.then(|| Parameters { binary_data_size: raw.len() - before }),
+                data: (!is_binary).then(|| elements(&tensor.data)),
+            });
         }
-        let mut answer = Map::new();
-        answer.insert("model_name".to_owned(), self.model.clone().into());
-        answer.insert("model_version".to_owned(), self.version.clone().into());
-        if let Some(id) = &self.id {
-            answer.insert("id".to_owned(), id.clone().into());
-        }
-        answer.insert("outputs".to_owned(), outputs.into());
-        let mut body = Value::Object(answer).to_string().into_bytes();
+        let written = Written { model_name: self.model, model_version: self.version, id: self.id, outputs };
+        // Numbers and texts can always be written.
+        let mut body = serde_json::to_vec(&written).unwrap_or_default();
         let json_length = self.outputs.iter().any(|(_, is_binary)| *is_binary).then_some(body.len());
         body.append(&mut raw);
         Encoded { body, json_length }
     }
 }
 
-/// JSON has no NaN; null stands for it.
-fn elements(data: &Data) -> Value {
+fn elements(data: &Data) -> Elements<'_> {
     match data {
-        Data::Bool(values) => values.clone().into(),
-        Data::Int32(values) => values.clone().into(),
-        Data::Int64(values) => values.clone().into(),
-        Data::Fp32(values) => values.clone().into(),
-        Data::Fp64(values) => values.clone().into(),
-        Data::Bytes(values) => values.clone().into(),
+        Data::Bool(values) => Elements::Bool(values),
+        Data::Int32(values) => Elements::Int32(values),
+        Data::Int64(values) => Elements::Int64(values),
+        Data::Fp32(values) => Elements::Fp32(values),
+        Data::Fp64(values) => Elements::Fp64(values),
+        Data::Bytes(values) => Elements::Bytes(values),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn outputs() -> Vec<Tensor> {
