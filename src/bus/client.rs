@@ -16,6 +16,8 @@ use crate::telemetry::{Health, Telemetry};
 /// The longest to wait for an answer to one question to the broker.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
 /// The part of the service under which every client reports its health.
 const PART: &str = "kafka";
 /// At most one line about lost connections per client in this time.
@@ -50,8 +52,8 @@ pub(super) fn wait_until(deadline: Instant) -> Duration {
 }
 
 fn in_whole_millis(left: Duration) -> Duration {
-    let below = Duration::from_nanos(u64::from(left.subsec_nanos()) % 1_000_000);
-    if below.is_zero() { left } else { left - below + Duration::from_millis(1) }
+    let below = u64::from(left.subsec_nanos()) % NANOS_PER_MILLI;
+    left + Duration::from_nanos((NANOS_PER_MILLI - below) % NANOS_PER_MILLI)
 }
 
 /// The connection of one client, as the log and `/readyz` see it.

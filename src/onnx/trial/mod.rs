@@ -186,7 +186,7 @@ mod tests {
         let error = trial.run(b"onnx").unwrap_err().to_string();
         assert!(error.contains("1048576 bytes") && error.contains("10 rows") && error.contains("bad allocation"));
         let (_folder, trial) = scripted(r#"echo '{"refused":"no onnx model"}'"#);
-        assert_eq!(trial.run(&[0; 1 << 20]), Err(TrialError::Refused("no onnx model".into())), "it reads nothing");
+        assert_eq!(trial.run(&vec![0; 1 << 20]), Err(TrialError::Refused("no onnx model".into())), "it reads nothing");
     }
 
     #[test]
