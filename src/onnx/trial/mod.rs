@@ -58,8 +58,8 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrialError {
     #[error(
-        "a batch of {rows} rows takes more memory than serving.max_memory allows its {memory} bytes a session: {reason}; \
-         raise it, or lower serving.max_rows or serving.sessions"
+        "it takes more memory for a batch of {rows} rows than serving.max_memory leaves to a session ({memory} bytes): \
+         {reason}; raise it, or lower serving.max_rows or serving.sessions"
     )]
     TooLarge { memory: u64, rows: usize, reason: String },
     #[error("{0}")]
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(trial.run(b"onnx"), Ok(77));
         let (_folder, trial) = scripted(r#"cat > /dev/null; echo '{"too_large":"bad allocation"}'"#);
         let error = trial.run(b"onnx").unwrap_err().to_string();
-        assert!(error.contains("1048576 bytes") && error.contains("10 rows") && error.contains("bad allocation"));
+        assert!(error.contains("(1048576 bytes): bad allocation") && error.contains("10 rows"), "{error}");
         let (_folder, trial) = scripted(r#"echo '{"refused":"no onnx model"}'"#);
         assert_eq!(trial.run(&vec![0; 1 << 20]), Err(TrialError::Refused("no onnx model".into())), "it reads nothing");
     }

@@ -21,7 +21,7 @@ fn hostile_files_are_refused_with_an_audit_line_and_change_nothing() {
     let hostile = [
         ("truncated", "no onnx model: it ends within a field"),
         ("huge", "the model cannot be loaded"),
-        ("glutton", "takes more memory than serving.max_memory allows its 134217728 bytes a session"),
+        ("glutton", "than serving.max_memory leaves to a session (134217728 bytes)"),
         ("cubic", "a tensor of 3 dimensions"),
     ];
     for (file, words) in hostile {
