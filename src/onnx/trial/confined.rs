@@ -72,7 +72,8 @@ fn zeros(spec: &TensorSpec, rows: usize) -> Tensor {
         .enumerate()
         .map(|(number, dimension)| usize::try_from(*dimension).unwrap_or_else(|_| free(number)))
         .collect();
-    let count = shape.iter().product();
+    // More than there can be ends this process, which is an answer, too.
+    let count = shape.iter().fold(1_usize, |count, dimension| count.saturating_mul(*dimension));
     let data = match spec.datatype {
         DataType::Bool => Data::Bool(vec![false; count]),
         DataType::Int32 => Data::Int32(vec![0; count]),

@@ -164,16 +164,16 @@ impl Drop for Process {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     /// A trial whose program is this script.
     fn scripted(script: &str) -> (tempfile::TempDir, Trial) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("program");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // Written by another process: a file that this one has open cannot be run, and other tests start processes.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 700 "$2""#;
+        let written = Command::new("sh").args(["-c", write, "sh", script]).arg(&program).status().unwrap();
+        assert!(written.success());
         let limits = TrialLimits { memory: 1 << 20, rows: 10, threads: 1, run_within: Duration::from_millis(1) };
         (folder, Trial { program, library: Library::Named("/lib/onnx".into()), limits })
     }
