@@ -2,7 +2,7 @@
 //!
 //! The embedded broker works in stretches of milliseconds, and a thread that shares its processor waits for their end.
 //! Where one process does everything, the processors are therefore divided between the broker and what must answer at
-//! once. (The priority of threads does not help: a thread that wakes waits for the end of a slice all the same.)
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
