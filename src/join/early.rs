@@ -18,7 +18,7 @@ use crate::state::{PackedEntry, StateError, Store, Write, pack, prefix_end, unpa
 pub(super) const STATE: &[u8] = b"meta/early";
 pub(super) const IDS: &[u8] = b"early/";
 
-/// Ids of all models that are held at most: some forty megabytes. So few in tests that both ways are gone.
+/// Ids of all models that are held at most: some forty megabytes. So few in tests that both ways are walked.
 const MOST_HELD: u64 = if cfg!(test) { 2 } else { 1 << 20 };
 /// The ids of a model share rows by this many of their first bits.
 const ROW_BITS: u32 = 6;

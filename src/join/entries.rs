@@ -38,7 +38,7 @@ const MOST_BITS: u8 = 28;
 const FULL_ROW: u64 = 512;
 /// Rows read in one go: about ten megabytes when they are full.
 const ROWS_AT_ONCE: usize = 256;
-/// Bytes of changes that a row may have however small it is. So few in tests that both ways are gone.
+/// Bytes of changes that a row may have however small it is. So few in tests that both ways are walked.
 const FEW_CHANGES: usize = if cfg!(test) { 64 } else { 16 << 10 };
 /// Bytes of rows that one checkpoint writes as a whole; the others wait until they are read again.
 const REWRITTEN_AT_ONCE: usize = 16 << 20;
