@@ -153,7 +153,7 @@ mod tests {
 
     fn ids(ids: &[u128]) -> Vec<IdHash> {
         // In rows of their own.
-        ids.iter().map(|id| IdHash(id << 122 | id)).collect()
+        ids.iter().map(|id| IdHash((id << 122) | id)).collect()
     }
 
     async fn write(early: &mut EarlyIds, store: &MemoryStore) {

@@ -290,7 +290,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (0..6_u128, any::<bool>(), 0..10_i64, prop::sample::select(vec!["a", "b", "c"]), then);
     let step = step.prop_map(|(id, is_prediction, day, label, then)| {
         // Two share a row, the others do not.
-        Step { id: (id / 2 << 124) | id, is_prediction, day, label, then }
+        Step { id: ((id / 2) << 124) | id, is_prediction, day, label, then }
     });
     prop::collection::vec(step, 1..40)
 }
