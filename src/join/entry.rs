@@ -14,7 +14,10 @@ const OUTCOMES_KEPT: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Entry {
     pub(super) prediction: Option<PredictionHalf>,
-    pub(super) outcomes: Outcomes,
+    /// Once the prediction is known, the one that counts; before that, all of them.
+    pub(super) outcomes: Vec<OutcomeHalf>,
+    /// The outcome's label that is counted, once the pair is.
+    pub(super) counted: Option<SmolStr>,
 }
 
 /// Its texts are short nearly always, and stand in the struct itself then.
@@ -48,12 +51,11 @@ pub(super) struct Place {
     pub(super) offset: i64,
 }
 
-/// What is known of an id's outcomes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Outcomes {
-    /// Once the prediction is known, the one that counts; before that, all of them.
-    pub(super) kept: Vec<OutcomeHalf>,
-    /// The label that is counted; none while the prediction or the model's reference is missing.
+/// What is stored beside a prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pair {
+    pub(super) outcome: OutcomeHalf,
+    /// Its label once it is counted; no label while the model has no reference.
     pub(super) counted: Option<SmolStr>,
 }
 
@@ -84,33 +86,38 @@ impl Entry {
             JoinRowKind::Outcome { label } => {
                 let place =
                     Place { topic: source.topic.as_str().into(), partition: source.partition, offset: row.offset };
-                self.outcomes.kept.push(OutcomeHalf { time: row.time, arrived, label: (*label).into(), place });
+                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: (*label).into(), place });
             }
         }
         self.keep_what_counts(model.label_horizon);
     }
 
+    /// The pair as it is to be stored.
+    pub(super) fn pair(&self) -> Option<Pair> {
+        self.prediction.as_ref()?;
+        Some(Pair { outcome: self.outcomes.first()?.clone(), counted: self.counted.clone() })
+    }
+
     /// What the pair's count must become, if it differs from what is counted.
     pub(super) fn recount(&mut self) -> Option<Recount> {
         self.prediction.as_ref()?;
-        let wanted = &self.outcomes.kept.first()?.label;
-        if Some(wanted) == self.outcomes.counted.as_ref() {
+        let wanted = &self.outcomes.first()?.label;
+        if Some(wanted) == self.counted.as_ref() {
             return None;
         }
         let add = Some(wanted.clone());
-        let remove = std::mem::replace(&mut self.outcomes.counted, add.clone());
+        let remove = std::mem::replace(&mut self.counted, add.clone());
         Some(Recount { remove, add })
     }
 
     fn keep_what_counts(&mut self, horizon: Span) {
-        let kept = &mut self.outcomes.kept;
         if let Some(prediction) = &self.prediction {
-            kept.retain(|outcome| outcome.is_in_time(prediction, horizon));
+            self.outcomes.retain(|outcome| outcome.is_in_time(prediction, horizon));
         }
-        let most = if self.prediction.is_some() { 1 } else { OUTCOMES_KEPT };
-        if kept.len() > most {
-            kept.sort_by(|a, b| (b.time, &b.place).cmp(&(a.time, &a.place)));
-            kept.truncate(most);
+        let kept = if self.prediction.is_some() { 1 } else { OUTCOMES_KEPT };
+        if self.outcomes.len() > kept {
+            self.outcomes.sort_by(|a, b| (b.time, &b.place).cmp(&(a.time, &a.place)));
+            self.outcomes.truncate(kept);
         }
     }
 }
@@ -183,7 +190,7 @@ mod tests {
             entry.take(row, &source(0), &model());
             recounts.extend(entry.recount());
         }
-        (entry.outcomes.counted, recounts)
+        (entry.counted, recounts)
     }
 
     /// As [`counted`], in every order of three rows.
@@ -260,7 +267,7 @@ mod tests {
         for offset in 0..1_000 {
             entry.take(&outcome(day(0).plus(Span::from_secs(offset)), offset, "0"), &source(0), &model());
         }
-        assert_eq!(entry.outcomes.kept.len(), OUTCOMES_KEPT);
-        assert_eq!(entry.outcomes.kept.iter().map(|outcome| outcome.place.offset).max(), Some(999));
+        assert_eq!(entry.outcomes.len(), OUTCOMES_KEPT);
+        assert_eq!(entry.outcomes.iter().map(|outcome| outcome.place.offset).max(), Some(999));
     }
 }

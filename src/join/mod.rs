@@ -10,7 +10,6 @@
 
 mod audit;
 mod changed;
-mod early;
 mod entries;
 mod entry;
 mod expiry;
