@@ -34,6 +34,20 @@ struct AlertRecord {
     /// Of the alert that was last told of, in whichever episode: it never falls, so that a late repeat is known for one.
     #[serde(default)]
     revision: u32,
+    /// None when its condition never held.
+    #[serde(default)]
+    held: Option<Held>,
+    /// Start of the newest bad window that the open alert has seen.
+    #[serde(default)]
+    last_bad: Option<Timestamp>,
+}
+
+/// Until when a condition held the last time, in event time. A segment's windows that begin before are told by the whole
+/// population's alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Held {
+    Still,
+    Until(Timestamp),
 }
 
 impl AlertRecord {
@@ -41,9 +55,9 @@ impl AlertRecord {
         self.traces.values().map(|trace| trace.standing_at(windows, time)).fold(Standing::Clear, worse)
     }
 
-    /// Whether the last standing that was not unsettled was a bad one; none when that is beyond what is kept. It rests on the verdicts alone, so that alerts do not
-    /// depend on the order in which windows were judged.
-    fn held(&self, windows: u32) -> Option<bool> {
+    /// Whether the last standing that was not unsettled was a bad one; none when that is beyond what is kept. It rests on
+    /// the verdicts alone, so that alerts do not depend on the order in which windows were judged.
+    fn was_bad(&self, windows: u32) -> Option<bool> {
         let ends: BTreeSet<Timestamp> = self.traces.values().flat_map(Trace::ends).collect();
         let settled = ends.into_iter().rev().find_map(|end| match self.standing_at(windows, end) {
             Standing::Bad { .. } => Some(true),
@@ -53,10 +67,37 @@ impl AlertRecord {
         settled.or_else(|| self.traces.values().all(Trace::is_whole).then_some(false))
     }
 
+    /// What [`Self::held`] is to be, by the verdicts alone.
+    fn find_held(&self, windows: u32) -> Option<Held> {
+        let ends: BTreeSet<Timestamp> = self.traces.values().flat_map(Trace::ends).collect();
+        let mut held = Held::Still;
+        for end in ends.into_iter().rev() {
+            match self.standing_at(windows, end) {
+                Standing::Bad { .. } => return Some(held),
+                Standing::Clear => held = Held::Until(end),
+                Standing::Unsettled { .. } => {}
+            }
+        }
+        self.held.filter(|_| !self.traces.values().all(Trace::is_whole))
+    }
+
+    fn is_open(&self) -> bool {
+        self.alert.as_ref().is_some_and(|alert| alert.state != AlertState::Resolved)
+    }
+
     fn next_revision(&mut self) -> u32 {
         let known = self.alert.as_ref().map_or(0, |alert| alert.revision);
         self.revision = self.revision.max(known) + 1;
         self.revision
+    }
+}
+
+impl Held {
+    fn outlasts(self, time: Timestamp) -> bool {
+        match self {
+            Self::Still => true,
+            Self::Until(end) => time < end,
+        }
     }
 }
 
@@ -98,23 +139,20 @@ impl Alerts {
         Ok(alerts)
     }
 
-    /// One cause, one alert: whether the whole population's alert says already what this segment's would. It does while
-    /// it is open, and also when it was open at the time of this window, which may be revised long after. What a segment
-    /// has open goes on until the whole population's fires, which takes its place.
+    /// One cause, one alert: whether the whole population's alert says already what this segment's would. It tells all
+    /// windows that begin before its condition was over, also those from before it held: what a segment had open then is
+    /// folded into it, and whichever of them is judged first, the same is open in the end. What a segment has open goes on.
     pub(super) fn is_told_by_the_whole(&self, cause: &Cause<'_>, report: &WindowReport) -> bool {
-        if report.population.segment.is_none() {
-            return false;
-        }
-        let everybody = Population { segment: None, ..report.population.clone() };
-        let Some(whole) = self.alert(cause, &everybody) else { return false };
-        let own = self.alert(cause, &report.population);
-        // A late revision of a window that the segment's alert has told must not open it again.
-        let was_folded = own.is_some_and(|own| {
-            let told_by = own.evidence.get("told_by").and_then(serde_json::Value::as_str);
-            told_by == Some(whole.fingerprint.as_str()) && own.resolved_at.is_some_and(|at| report.window_start < at)
-        });
-        let is_open = own.is_some_and(|own| own.state != AlertState::Resolved);
-        (overlaps(whole, report) || was_folded) && !is_open
+        let Some(everybody) = everybody(&report.population) else { return false };
+        let held = self.records.get(&cause.fingerprint(&everybody)).and_then(|whole| whole.held);
+        let own = self.records.get(&cause.fingerprint(&report.population));
+        held.is_some_and(|held| held.outlasts(report.window_start)) && !own.is_some_and(AlertRecord::is_open)
+    }
+
+    /// Whether the whole population's alert on the cause was open at the time of this window of a segment.
+    pub(super) fn is_open_for_the_whole(&self, cause: &Cause<'_>, report: &WindowReport) -> bool {
+        let whole = everybody(&report.population).and_then(|everybody| self.alert(cause, &everybody));
+        whole.is_some_and(|whole| overlaps(whole, report))
     }
 
     /// Whether this population's alert on the cause names the part, and was open at the time of this window: windows of
@@ -156,6 +194,7 @@ impl Alerts {
             record.traces.entry(part.clone()).or_insert_with(begun).note(size, start, bad);
         }
         record.good_windows.note(size, start, &untraced);
+        record.held = record.find_held(cause.windows);
         let mut raised = Raised { fingerprint, standing: Standing::Clear, is_bad_now, parts: Vec::new() };
         for (part, trace) in &record.traces {
             let standing = trace.standing(cause.windows);
@@ -173,7 +212,7 @@ impl Alerts {
     }
 
     /// Moves the alert to where its standing puts it. Evidence and summary are those of the report that moved it, and
-    /// change while it fires only when `news` says so.
+    /// change while it fires only when `news` says so. The whole population's takes the place of those of its segments.
     pub(super) fn settle(
         &mut self,
         cause: &Cause<'_>,
@@ -181,19 +220,37 @@ impl Alerts {
         raised: &Raised,
         describe: impl FnOnce() -> (String, serde_json::Value),
     ) -> Result<(), RoleError> {
+        self.settle_own(cause, report, raised, describe)?;
+        if report.population.segment.is_none() {
+            self.fold_segments(cause, report)?;
+        }
+        Ok(())
+    }
+
+    fn settle_own(
+        &mut self,
+        cause: &Cause<'_>,
+        report: &WindowReport,
+        raised: &Raised,
+        describe: impl FnOnce() -> (String, serde_json::Value),
+    ) -> Result<(), RoleError> {
         let Some(record) = self.records.get_mut(&raised.fingerprint) else { return Ok(()) };
-        let is_open = record.alert.as_ref().is_some_and(|alert| alert.state != AlertState::Resolved);
+        let is_open = record.is_open();
         if !is_open && (!raised.is_bad_now || raised.standing == Standing::Clear) {
             return Ok(());
+        }
+        record.last_bad = record.last_bad.filter(|_| is_open);
+        if raised.is_bad_now {
+            record.last_bad = record.last_bad.max(Some(report.window_start));
         }
         let last = record.alert.as_ref().map_or(0, |alert| alert.revision);
         record.revision = record.revision.max(last);
         let mut open = record.alert.take().filter(|_| is_open);
-        let held = match raised.standing {
-            Standing::Unsettled { .. } => record.held(cause.windows),
+        let was_bad = match raised.standing {
+            Standing::Unsettled { .. } => record.was_bad(cause.windows),
             _ => None,
         };
-        if let Some(refuted) = open.take_if(|alert| alert.state == AlertState::Firing && held == Some(false)) {
+        if let Some(refuted) = open.take_if(|alert| alert.state == AlertState::Firing && was_bad == Some(false)) {
             let mut alert = Alert {
                 state: AlertState::Resolved,
                 resolved_at: Some(report.window_end),
@@ -207,7 +264,7 @@ impl Alerts {
         }
         let (state, since) = match (&open, raised.standing) {
             (_, Standing::Bad { since }) => (AlertState::Firing, since),
-            (_, Standing::Unsettled { since }) if held == Some(true) => (AlertState::Firing, since),
+            (_, Standing::Unsettled { since }) if was_bad == Some(true) => (AlertState::Firing, since),
             (Some(alert), Standing::Unsettled { .. }) => (alert.state, alert.started_at),
             (None, Standing::Unsettled { since }) => (AlertState::Pending, since),
             (Some(alert), Standing::Clear) if alert.state == AlertState::Pending => {
@@ -249,25 +306,22 @@ impl Alerts {
             evidence,
         };
         record.alert = Some(alert.clone());
-        self.tell(&alert)?;
-        if state == AlertState::Firing && alert.population.segment.is_none() {
-            self.fold_segments(&alert, report.window_end)?;
-        }
-        Ok(())
+        self.tell(&alert)
     }
 
-    /// One cause, one alert: the whole population's takes the place of those that its segments have open.
-    fn fold_segments(&mut self, whole: &Alert, at: Timestamp) -> Result<(), RoleError> {
-        let is_part = |alert: &Alert| {
-            let of_everybody = Population { segment: None, ..alert.population.clone() };
-            alert.population.segment.is_some()
-                && alert.state != AlertState::Resolved
-                && (&alert.kind, &of_everybody) == (&whole.kind, &whole.population)
+    /// One cause, one alert: the whole population's takes the place of those that its segments opened before it was over.
+    fn fold_segments(&mut self, cause: &Cause<'_>, report: &WindowReport) -> Result<(), RoleError> {
+        let whole = cause.fingerprint(&report.population);
+        let Some(held) = self.records.get(&whole).and_then(|record| record.held) else { return Ok(()) };
+        let is_part = |record: &&AlertRecord| {
+            let Some(alert) = record.alert.as_ref().filter(|_| record.is_open()) else { return false };
+            (alert.kind.as_str(), everybody(&alert.population).as_ref()) == (cause.kind, Some(&report.population))
                 // What features show by themselves explains how they go together.
-                && (alert.subject == whole.subject || whole.subject.is_empty())
+                && (alert.subject == cause.subject || cause.subject.is_empty())
+                && record.last_bad.is_none_or(|start| held.outlasts(start))
         };
-        let parts = self.records.values().filter_map(|record| record.alert.as_ref()).filter(|alert| is_part(alert));
-        for mut alert in parts.cloned().collect::<Vec<_>>() {
+        let parts: Vec<Alert> = self.records.values().filter(is_part).filter_map(|part| part.alert.clone()).collect();
+        for mut alert in parts {
             let fingerprint = alert.fingerprint.clone();
             self.changed.insert(fingerprint.clone());
             if alert.state == AlertState::Pending {
@@ -276,10 +330,10 @@ impl Alerts {
                 continue;
             }
             alert.state = AlertState::Resolved;
-            alert.resolved_at = Some(at);
+            alert.resolved_at = Some(report.window_end);
             alert.revision = self.records.entry(fingerprint.clone()).or_default().next_revision();
             if let Some(evidence) = alert.evidence.as_object_mut() {
-                evidence.insert("told_by".to_owned(), whole.fingerprint.as_str().into());
+                evidence.insert("told_by".to_owned(), whole.as_str().into());
             }
             self.tell(&alert)?;
             self.records.entry(fingerprint).or_default().alert = Some(alert);
@@ -309,6 +363,12 @@ impl Alerts {
         }
         Ok(())
     }
+}
+
+/// The population that a segment is part of; none for the whole.
+fn everybody(population: &Population) -> Option<Population> {
+    population.segment.as_ref()?;
+    Some(Population { segment: None, ..population.clone() })
 }
 
 fn overlaps(alert: &Alert, report: &WindowReport) -> bool {

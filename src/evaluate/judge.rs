@@ -40,7 +40,7 @@ impl EvaluateMachine {
     fn judge_quality(&mut self, model: &Model, report: &WindowReport) -> Result<(), RoleError> {
         let cause = Cause { kind: "quality", subject: "", severity: Severity::Warning, windows: model.quality.windows };
         let drift = drift_cause(model);
-        let in_the_whole = self.alerts.is_told_by_the_whole(&drift, report);
+        let in_the_whole = self.alerts.is_open_for_the_whole(&drift, report);
         let has_drifted = |feature: &str| in_the_whole || self.alerts.tells(&drift, report, feature);
         let verdicts = quality_verdicts(report, has_drifted);
         let raised = self.alerts.note(&cause, report, verdicts);

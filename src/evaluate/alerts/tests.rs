@@ -74,6 +74,49 @@ fn what_is_open_in_the_end_does_not_depend_on_the_order_in_which_windows_are_jud
     }
 }
 
+/// What is open of a segment after its windows and the whole population's have been judged in this order; the first half of
+/// the numbers are the whole's.
+fn open_of_a_segment_after(bad: &[bool], order: &[usize]) -> Option<AlertState> {
+    let cause = Cause { windows: 1, ..CAUSE };
+    let mut alerts = Alerts::default();
+    let days = bad.len() / 2;
+    for number in order {
+        let mut report = report(number % days);
+        report.population.segment = (*number >= days).then(|| "region=west".to_owned());
+        let raised = alerts.note(&cause, &report, vec![("amount".to_owned(), Some(bad[*number]))]);
+        if !alerts.is_told_by_the_whole(&cause, &report) {
+            alerts.settle(&cause, &report, &raised, || (String::new(), json!({}))).unwrap();
+        }
+    }
+    let segment = Population { segment: Some("region=west".to_owned()), ..report(0).population };
+    alerts.alert(&cause, &segment).map(|alert| alert.state).filter(|state| *state != AlertState::Resolved)
+}
+
+#[test]
+fn what_a_segment_has_open_does_not_depend_on_whether_it_or_the_whole_is_judged_first() {
+    const DAYS: usize = 3;
+    let in_order: Vec<usize> = (0..DAYS).flat_map(|day| [day, day + DAYS]).collect();
+    let orders = orders(2 * DAYS);
+    for number in 0..1_usize << (2 * DAYS) {
+        let bad: Vec<bool> = (0..2 * DAYS).map(|bit| number & (1 << bit) != 0).collect();
+        let expected = open_of_a_segment_after(&bad, &in_order);
+        for order in &orders {
+            assert_eq!(open_of_a_segment_after(&bad, order), expected, "{bad:?} judged as {order:?}");
+        }
+    }
+}
+
+/// The whole population's second episode must not make one forget its first.
+#[test]
+fn a_late_revision_of_a_window_that_the_whole_has_told_does_not_open_the_segments_alert() {
+    const DAYS: usize = 6;
+    let bad = [true, false, false, false, true, true, true, false, false, false, false, false];
+    let late: Vec<usize> = (0..DAYS).chain(DAYS..2 * DAYS).chain([DAYS]).collect();
+    assert_eq!(open_of_a_segment_after(&bad, &late), None);
+    let alone = [false, false, false, false, false, false, true, true, true, true, true, true];
+    assert_eq!(open_of_a_segment_after(&alone, &late), Some(AlertState::Firing));
+}
+
 /// A bad verdict that is taken back takes with it what it had raised.
 #[test]
 fn an_alert_that_fires_for_a_window_that_was_not_bad_after_all_is_resolved_and_pending_anew() {
