@@ -220,7 +220,11 @@ impl<'a> Running<'a> {
                 partition.take_end(self.member.is_at_end(source, partition.next_offset()).await);
             }
         }
+        let stopped = self.stopped.len();
         let outgoing = self.write(now).await?;
+        if self.stopped.len() > stopped {
+            self.read_on().await?;
+        }
         if !outgoing.is_empty() {
             if self.settings.clock.now().since(now) > HANDED_OVER_WITHIN {
                 return Err(RunError::Outdated);
@@ -239,22 +243,21 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Writes what every partition has changed and returns what they publish; those of others now are let go.
+    /// Writes what every partition has changed and returns what they publish; those of others now are let go, and those that
+    /// cannot go on are stopped.
     async fn write(&mut self, now: Timestamp) -> Result<Vec<Outgoing>, RunError> {
         // All at once: what takes the time is waiting for storage.
         let checkpoints = self.partitions.values_mut().map(|partition| partition.checkpoint(now));
         let written = join_all(checkpoints).await;
+        let sources: Vec<_> = self.partitions.keys().cloned().collect();
         let mut outgoing = Vec::new();
-        let mut fenced = Vec::new();
-        for (source, written) in self.partitions.keys().zip(written) {
+        for (source, written) in sources.iter().zip(written) {
             match written {
                 Ok(mut records) => outgoing.append(&mut records),
-                Err(RoleError::State(StateError::Fenced { path })) => fenced.push((source.clone(), path)),
+                Err(RoleError::State(StateError::Fenced { path })) => self.let_go(source, &path),
+                Err(error) if error.is_permanent() => self.stop(source, &error),
                 Err(error) => return Err(error.into()),
             }
-        }
-        for (source, path) in fenced {
-            self.let_go(&source, &path);
         }
         Ok(outgoing)
     }

@@ -18,6 +18,8 @@ use crate::telemetry::{Health, Telemetry};
 
 const POISON: &[u8] = b"poison";
 const NEWS: &[u8] = b"news";
+/// Shows only when the checkpoint comes.
+const LATE_POISON: &[u8] = b"late poison";
 
 enum Step {
     Bring(Polled),
@@ -120,7 +122,11 @@ impl Stores for World {
 struct Reader(Arc<AtomicU64>);
 
 /// Finds out at [`NEWS`] that the role has changed, as long as it has not.
-struct ReaderMachine(SourcePartition, Arc<AtomicU64>);
+struct ReaderMachine {
+    source: SourcePartition,
+    revision: Arc<AtomicU64>,
+    poisoned: bool,
+}
 
 #[async_trait]
 impl Role for Reader {
@@ -137,7 +143,7 @@ impl Role for Reader {
     }
 
     async fn open(&self, source: &SourcePartition, _: i32, _: Arc<dyn Store>) -> Result<Box<dyn Machine>, RoleError> {
-        Ok(Box::new(ReaderMachine(source.clone(), Arc::clone(&self.0))))
+        Ok(Box::new(ReaderMachine { source: source.clone(), revision: Arc::clone(&self.0), poisoned: false }))
     }
 }
 
@@ -145,13 +151,14 @@ impl Role for Reader {
 impl Machine for ReaderMachine {
     async fn apply(&mut self, records: &Records, _: Timestamp) -> Result<(), RoleError> {
         if records.iter().any(|record| record.payload == Some(NEWS))
-            && self.1.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && self.revision.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             return Err(RoleError::ModelsChanged);
         }
+        self.poisoned |= records.iter().any(|record| record.payload == Some(LATE_POISON));
         match records.iter().find(|record| record.payload == Some(POISON)) {
             Some(record) => Err(RoleError::Record {
-                source_partition: self.0.clone(),
+                source_partition: self.source.clone(),
                 offset: record.offset,
                 reason: "it is poison".to_owned(),
             }),
@@ -160,6 +167,10 @@ impl Machine for ReaderMachine {
     }
 
     async fn checkpoint(&mut self, _: Timestamp) -> Result<Checkpoint, RoleError> {
+        if self.poisoned {
+            let reason = "a row is cut short".to_owned();
+            return Err(StateError::Corrupt { path: self.source.to_string(), reason }.into());
+        }
         Ok(Checkpoint::default())
     }
 }
@@ -205,6 +216,24 @@ async fn a_record_that_nobody_can_read_stops_its_partition_and_no_other() {
     let last = read[0].1.last().map(|record| Seen::of(&record));
     assert_eq!(assigned.last().unwrap(), &[Position { source: source(1), next: Some(1), last }]);
     assert_eq!(assigned.len(), 2);
+}
+
+#[tokio::test]
+async fn state_that_turns_out_damaged_at_a_checkpoint_stops_its_partition_and_no_other() {
+    let world = World::default();
+    let steps = vec![
+        assigned(),
+        records(&[(0, 0, &[LATE_POISON]), (1, 0, &[b"a"])]),
+        Step::MoveClock(Span::from_secs(1)),
+        records(&[(0, 1, &[b"b"]), (1, 1, &[b"b"])]),
+    ];
+    let telemetry = world.run(steps).await;
+    let Some(Health::Blocked(reason)) = telemetry.health().remove("reader") else { panic!("nothing is blocked") };
+    assert!(reason.contains("t-0 is stopped") && reason.contains("cut short"), "{reason}");
+    assert_eq!((world.offset(0).await, world.offset(1).await), (None, Some(2)));
+    let assigned = world.assigned.lock().unwrap().clone();
+    let last: Vec<_> = assigned.last().unwrap().iter().map(|position| position.source.clone()).collect();
+    assert_eq!(last, [source(1)]);
 }
 
 #[tokio::test]
