@@ -1,6 +1,6 @@
 //! What ingest hands to join: the little of each event that performance needs, re-keyed by id.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,19 @@ impl JoinBlock {
     /// The rows with their texts; those with a text that is not in the table are not ingest's and are left out.
     pub fn rows(&self) -> impl Iterator<Item = JoinRow<'_>> {
         self.rows.iter().filter_map(|row| self.row(row))
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The models of the rows.
+    #[must_use]
+    pub fn models(&self) -> BTreeSet<&str> {
+        let names: BTreeSet<u32> = self.rows.iter().map(|row| row.model.0).collect();
+        names.into_iter().filter_map(|name| self.texts.get(name as usize).map(String::as_str)).collect()
     }
 
     fn row(&self, row: &PackedRow) -> Option<JoinRow<'_>> {

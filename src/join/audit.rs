@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::entries::{EARLY, LAYOUT, Layout, PACKED};
-use super::entry::{OutcomeHalf, Pair, PredictionHalf};
+use super::early;
+use super::entries::{LAYOUT, Layout, PACKED};
+use super::entry::{Outcomes, PredictionHalf};
 use super::expiry;
 use super::machine::{HIGH_WATER, PARKED, WATERMARKS};
 use crate::event::SourcePartition;
@@ -12,7 +13,11 @@ use crate::state::unpack;
 use crate::window::{PanePartial, Watermarks};
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct JoinAudit;
+pub struct JoinAudit {
+    /// Outcomes that wait for their prediction, as the packed rows and as the list of ids have them.
+    waiting: u64,
+    listed: u64,
+}
 
 impl Audit for JoinAudit {
     fn row(&mut self, key: &[u8], value: &[u8]) -> Result<&'static str, String> {
@@ -25,14 +30,19 @@ impl Audit for JoinAudit {
         if key == LAYOUT {
             return readable::<BTreeMap<String, Layout>>(value).map(|_| "meta");
         }
+        if key == early::STATE {
+            return readable::<early::State>(value).map(|_| "meta");
+        }
         if let Some(kind) = expiry::row(key, value) {
             return kind;
         }
         if key.starts_with(PARKED) {
             return Ok("waiting for a reference");
         }
-        if key.starts_with(EARLY) {
-            return readable::<Vec<OutcomeHalf>>(value).map(|_| "pending outcomes");
+        if key.starts_with(early::IDS) {
+            let entries = unpack(value).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+            self.listed += entries.iter().filter(|entry| entry.latest.is_some()).count() as u64;
+            return Ok("meta");
         }
         if key.starts_with(b"pane/") {
             return readable::<PanePartial>(value).map(|_| "panes");
@@ -45,21 +55,27 @@ impl Audit for JoinAudit {
         if !key.starts_with(PACKED) {
             return Ok(vec![(self.row(key, value)?, 1)]);
         }
-        let (mut pending, mut pairs) = (0, 0);
+        let (mut predictions, mut outcomes, mut pairs) = (0, 0, 0);
         for entry in unpack(value) {
             let entry = entry.map_err(|error| error.to_string())?;
-            entry.first.map(readable::<PredictionHalf>).transpose()?;
-            match entry.latest.map(readable::<Pair>).transpose()? {
-                Some(_) => pairs += 1,
-                None if entry.first.is_some() => pending += 1,
-                None => {}
+            let prediction = entry.first.map(readable::<PredictionHalf>).transpose()?;
+            let known = entry.latest.map(readable::<Outcomes>).transpose()?.unwrap_or_default();
+            match (prediction, known.kept.is_empty()) {
+                (Some(_), false) => pairs += 1,
+                (Some(_), true) => predictions += 1,
+                (None, false) => outcomes += 1,
+                (None, true) => {}
             }
         }
-        let kinds = [("pending predictions", pending), ("pairs", pairs)];
+        self.waiting += outcomes;
+        let kinds = [("pending predictions", predictions), ("pending outcomes", outcomes), ("pairs", pairs)];
         Ok(kinds.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 
     fn faults(&self, _next_offset: Option<i64>) -> Vec<String> {
-        Vec::new()
+        if self.waiting == self.listed {
+            return Vec::new();
+        }
+        vec![format!("{} outcomes wait for their prediction, and the list of them has {}", self.waiting, self.listed)]
     }
 }

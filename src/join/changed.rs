@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use super::entries::{Change, Entries, Home, Stored};
-use super::entry::{Entry, Pair};
+use super::entry::{Entry, Outcomes};
 use super::expiry::{Expired, Expiry};
 use crate::event::IdHash;
 use crate::model::Model;
@@ -21,14 +21,14 @@ pub(super) type Key = (usize, IdHash);
 #[derive(Debug, Default)]
 pub(super) struct Changed {
     pub(super) entry: Entry,
-    /// Where the store has the prediction.
+    /// Where the store has the entry.
     home: Option<Home>,
-    /// The pair that the store has.
-    stored_pair: Option<Pair>,
-    /// Whether the store was asked for the prediction; one that comes is written without asking.
+    /// Whether the store has the prediction; without it, it has outcomes that wait for one.
+    has_prediction: bool,
+    /// The outcomes that the store has.
+    stored: Outcomes,
+    /// Whether the store was asked; a prediction that comes is written without asking.
     is_read: bool,
-    /// Whether the store has outcomes that wait for the prediction.
-    is_early: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,21 +56,27 @@ impl ChangedEntries {
     /// known: they would have met it.
     pub(super) async fn load(
         &mut self,
-        stored: &Entries,
+        stored: &mut Entries,
         models: &[Arc<Model>],
         mut predictions: Vec<Key>,
         mut outcomes: Vec<Key>,
     ) -> Result<(), RoleError> {
+        predictions.retain(|key| !self.entries.contains_key(key));
         outcomes.retain(|key| self.entries.get(key).is_none_or(|known| !known.is_read));
+        predictions.sort_unstable();
+        for predictions in predictions.chunk_by(|a, b| a.0 == b.0) {
+            let number = predictions[0].0;
+            for key in predictions {
+                self.entries.entry(*key).or_default();
+            }
+            let ids = predictions.iter().map(|(_, id)| *id).collect();
+            outcomes.extend(stored.early.among(&models[number].name, ids).into_iter().map(|id| (number, id)));
+        }
         outcomes.sort_unstable();
         outcomes.dedup();
-        predictions.retain(|key| !self.entries.contains_key(key));
-        for outcomes in outcomes.chunk_by(|a, b| a.0 == b.0) {
-            let ids: Vec<IdHash> = outcomes.iter().map(|(_, id)| *id).collect();
-            for (key, found) in outcomes.iter().zip(stored.find(&models[outcomes[0].0].name, &ids).await?) {
-                if found.is_none() && !self.entries.contains_key(key) {
-                    predictions.push(*key);
-                }
+        for asked in outcomes.chunk_by(|a, b| a.0 == b.0) {
+            let ids: Vec<IdHash> = asked.iter().map(|(_, id)| *id).collect();
+            for (key, found) in asked.iter().zip(stored.find(&models[asked[0].0].name, &ids).await?) {
                 let known = self.entries.entry(*key).or_default();
                 known.is_read = true;
                 if let Some(found) = found {
@@ -78,29 +84,16 @@ impl ChangedEntries {
                 }
             }
         }
-        predictions.sort_unstable();
-        predictions.dedup();
-        for keys in predictions.chunk_by(|a, b| a.0 == b.0) {
-            let ids: Vec<IdHash> = keys.iter().map(|(_, id)| *id).collect();
-            let mut early = stored.find_early(&models[keys[0].0].name, &ids).await?;
-            for key in keys {
-                let known = self.entries.entry(*key).or_default();
-                if let Some(outcomes) = early.remove(&key.1) {
-                    known.is_early = true;
-                    known.entry.outcomes = outcomes;
-                }
-            }
-        }
         Ok(())
     }
 
-    /// Takes what is beyond its horizon out of memory and of the store.
+    /// Takes what is beyond its horizon out of memory, and out of the store by these changes.
     pub(super) async fn forget(
         &mut self,
         stored: &mut Entries,
-        (models, numbers): (&[Arc<Model>], &HashMap<String, usize>),
+        numbers: &HashMap<String, usize>,
         expired: Expired,
-        (changes, writes): (&mut Changes, &mut Vec<Write>),
+        changes: &mut Changes,
     ) -> Result<(), RoleError> {
         for (model, home, ids) in expired.predictions {
             // A model that is no longer configured keeps its rows; nothing reads them.
@@ -109,22 +102,45 @@ impl ChangedEntries {
             let changes = changes.entry(number).or_default();
             for id in ids {
                 self.entries.remove(&(number, id));
-                changes.push(Change { home, id, forgets: true, prediction: None, pair: None });
+                changes.push(Change::forgetting(home, id));
             }
         }
-        for (model, ids) in expired.outcomes {
+        for (model, ids) in self.waiting(stored, numbers, expired.outcomes) {
             let Some(&number) = numbers.get(&model) else { continue };
-            let early = stored.find_early(&models[number].name, &ids).await?;
-            for id in early.into_keys() {
-                // A prediction that has come takes its outcomes' row away itself.
-                if self.entries.get(&(number, id)).is_some_and(|known| known.entry.prediction.is_some()) {
-                    continue;
-                }
-                self.entries.remove(&(number, id));
-                writes.push(stored.delete_early(&model, id));
+            for (id, found) in ids.iter().zip(stored.find(&model, &ids).await?) {
+                let Some(Stored { home, prediction: None, .. }) = found else { continue };
+                self.entries.remove(&(number, *id));
+                stored.forget(&model, home, 1);
+                stored.early.remove(&model, *id);
+                changes.entry(number).or_default().push(Change::forgetting(home, *id));
             }
         }
         Ok(())
+    }
+
+    /// Ids by their model, in ascending order, whose outcomes may still wait: a prediction that has come keeps what it has
+    /// met. When history is caught up with, thousands of notes end at one checkpoint, nearly all of them of such; so all
+    /// of them are looked up together.
+    fn waiting(
+        &self,
+        stored: &Entries,
+        numbers: &HashMap<String, usize>,
+        notes: Vec<(String, Vec<IdHash>)>,
+    ) -> BTreeMap<String, Vec<IdHash>> {
+        let mut waiting: BTreeMap<String, Vec<IdHash>> = BTreeMap::new();
+        for (model, ids) in notes {
+            let Some(&number) = numbers.get(&model) else { continue };
+            let mut ids = stored.early.among(&model, ids);
+            ids.retain(|id| self.entries.get(&(number, *id)).is_none_or(|known| known.entry.prediction.is_none()));
+            if !ids.is_empty() {
+                waiting.entry(model).or_default().append(&mut ids);
+            }
+        }
+        for ids in waiting.values_mut() {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        waiting
     }
 
     /// Writes everything and holds nothing any longer.
@@ -139,36 +155,36 @@ impl ChangedEntries {
         entries.sort_unstable_by_key(|(key, _)| *key);
         for ((number, id), known) in entries {
             let model = &models[number];
-            let Some(prediction) = &known.entry.prediction else {
-                let Some(first) = known.entry.outcomes.first() else { continue };
-                if !known.is_early {
-                    expiry.note_outcome(model, id, first.time);
-                }
-                writes.push(stored.write_early(&model.name, id, &known.entry.outcomes, !known.is_early)?);
-                continue;
-            };
-            if known.is_early {
-                writes.push(stored.delete_early(&model.name, id));
-            }
-            let is_new = known.home.is_none();
-            let pair = known.entry.pair().filter(|pair| known.stored_pair.as_ref() != Some(pair));
-            if !is_new && pair.is_none() {
+            let Entry { prediction, outcomes } = &known.entry;
+            let new_prediction = prediction.as_ref().filter(|_| !known.has_prediction);
+            let new_outcomes = Some(outcomes).filter(|outcomes| **outcomes != known.stored);
+            if new_prediction.is_none() && new_outcomes.is_none() {
                 continue;
             }
             let home = known.home.unwrap_or_else(|| stored.home_of_new(&model.name));
-            if is_new {
+            if let Some(prediction) = new_prediction {
                 expiry.note_prediction(model, home, id, prediction.time);
+                if known.home.is_some() {
+                    stored.early.remove(&model.name, id);
+                }
+            }
+            if prediction.is_none()
+                && known.home.is_none()
+                && let Some(first) = outcomes.kept.first()
+            {
+                expiry.note_outcome(model, id, first.time);
+                stored.early.add(&model.name, id);
             }
             changes.entry(number).or_default().push(Change {
                 home,
                 id,
                 forgets: false,
-                prediction: is_new.then(|| encode(prediction)).transpose()?,
-                pair: pair.map(|pair| encode(&pair)).transpose()?,
+                prediction: new_prediction.map(encode).transpose()?,
+                outcomes: new_outcomes.map(encode).transpose()?,
             });
         }
         for (number, changes) in changes {
-            stored.write(&models[number].name, changes, writes);
+            stored.write(&models[number].name, changes, writes)?;
         }
         stored.checkpoint(writes)
     }
@@ -177,11 +193,8 @@ impl ChangedEntries {
 impl Changed {
     fn adopt(&mut self, stored: Stored) {
         self.home = Some(stored.home);
-        self.entry.prediction = Some(stored.prediction);
-        if let Some(pair) = &stored.pair {
-            self.entry.counted.clone_from(&pair.counted);
-            self.entry.outcomes = vec![pair.outcome.clone()];
-        }
-        self.stored_pair = stored.pair;
+        self.has_prediction = stored.prediction.is_some();
+        self.stored = stored.outcomes.clone();
+        self.entry = Entry { prediction: stored.prediction, outcomes: stored.outcomes };
     }
 }

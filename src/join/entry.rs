@@ -14,10 +14,7 @@ const OUTCOMES_KEPT: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Entry {
     pub(super) prediction: Option<PredictionHalf>,
-    /// Once the prediction is known, the one that counts; before that, all of them.
-    pub(super) outcomes: Vec<OutcomeHalf>,
-    /// The outcome's label that is counted, once the pair is.
-    pub(super) counted: Option<SmolStr>,
+    pub(super) outcomes: Outcomes,
 }
 
 /// Its texts are short nearly always, and stand in the struct itself then.
@@ -51,11 +48,12 @@ pub(super) struct Place {
     pub(super) offset: i64,
 }
 
-/// What is stored beside a prediction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Pair {
-    pub(super) outcome: OutcomeHalf,
-    /// Its label once it is counted; no label while the model has no reference.
+/// What is known of an id's outcomes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Outcomes {
+    /// Once the prediction is known, the one that counts; before that, all of them.
+    pub(super) kept: Vec<OutcomeHalf>,
+    /// The label that is counted; none while the prediction or the model's reference is missing.
     pub(super) counted: Option<SmolStr>,
 }
 
@@ -86,38 +84,33 @@ impl Entry {
             JoinRowKind::Outcome { label } => {
                 let place =
                     Place { topic: source.topic.as_str().into(), partition: source.partition, offset: row.offset };
-                self.outcomes.push(OutcomeHalf { time: row.time, arrived, label: (*label).into(), place });
+                self.outcomes.kept.push(OutcomeHalf { time: row.time, arrived, label: (*label).into(), place });
             }
         }
         self.keep_what_counts(model.label_horizon);
     }
 
-    /// The pair as it is to be stored.
-    pub(super) fn pair(&self) -> Option<Pair> {
-        self.prediction.as_ref()?;
-        Some(Pair { outcome: self.outcomes.first()?.clone(), counted: self.counted.clone() })
-    }
-
     /// What the pair's count must become, if it differs from what is counted.
     pub(super) fn recount(&mut self) -> Option<Recount> {
         self.prediction.as_ref()?;
-        let wanted = &self.outcomes.first()?.label;
-        if Some(wanted) == self.counted.as_ref() {
+        let wanted = &self.outcomes.kept.first()?.label;
+        if Some(wanted) == self.outcomes.counted.as_ref() {
             return None;
         }
         let add = Some(wanted.clone());
-        let remove = std::mem::replace(&mut self.counted, add.clone());
+        let remove = std::mem::replace(&mut self.outcomes.counted, add.clone());
         Some(Recount { remove, add })
     }
 
     fn keep_what_counts(&mut self, horizon: Span) {
+        let kept = &mut self.outcomes.kept;
         if let Some(prediction) = &self.prediction {
-            self.outcomes.retain(|outcome| outcome.is_in_time(prediction, horizon));
+            kept.retain(|outcome| outcome.is_in_time(prediction, horizon));
         }
-        let kept = if self.prediction.is_some() { 1 } else { OUTCOMES_KEPT };
-        if self.outcomes.len() > kept {
-            self.outcomes.sort_by(|a, b| (b.time, &b.place).cmp(&(a.time, &a.place)));
-            self.outcomes.truncate(kept);
+        let most = if self.prediction.is_some() { 1 } else { OUTCOMES_KEPT };
+        if kept.len() > most {
+            kept.sort_by(|a, b| (b.time, &b.place).cmp(&(a.time, &a.place)));
+            kept.truncate(most);
         }
     }
 }
@@ -190,7 +183,7 @@ mod tests {
             entry.take(row, &source(0), &model());
             recounts.extend(entry.recount());
         }
-        (entry.counted, recounts)
+        (entry.outcomes.counted, recounts)
     }
 
     /// As [`counted`], in every order of three rows.
@@ -267,7 +260,7 @@ mod tests {
         for offset in 0..1_000 {
             entry.take(&outcome(day(0).plus(Span::from_secs(offset)), offset, "0"), &source(0), &model());
         }
-        assert_eq!(entry.outcomes.len(), OUTCOMES_KEPT);
-        assert_eq!(entry.outcomes.iter().map(|outcome| outcome.place.offset).max(), Some(999));
+        assert_eq!(entry.outcomes.kept.len(), OUTCOMES_KEPT);
+        assert_eq!(entry.outcomes.kept.iter().map(|outcome| outcome.place.offset).max(), Some(999));
     }
 }

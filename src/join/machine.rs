@@ -26,6 +26,8 @@ pub(super) const PARKED: &[u8] = b"parked/";
 
 /// Entries that are not held for longer, changed: about a hundred megabytes with the batch they are written in.
 const MANY_ENTRIES: usize = 1 << 18;
+/// Rows that do not wait for others any longer.
+const MANY_ROWS: usize = 1 << 14;
 
 pub(super) struct JoinMachine {
     models: Vec<Arc<Model>>,
@@ -44,6 +46,9 @@ pub(super) struct JoinMachine {
     watermarks: BTreeMap<String, Watermarks>,
     expiry: Expiry,
     stored: Entries,
+    /// Blocks with their offsets that have been read and not worked off yet: a row of the store is read for all the ids of
+    /// many blocks at once, and costs as much for one.
+    gathered: Vec<(JoinBlock, i64)>,
     changed: ChangedEntries,
     /// Pairs that wait for their model's reference, and whether the store knows.
     parked: BTreeMap<Key, bool>,
@@ -86,6 +91,7 @@ impl JoinMachine {
             watermarks,
             expiry: Expiry::open(Arc::clone(&store)).await?,
             stored: Entries::open(Arc::clone(&store)).await?,
+            gathered: Vec::new(),
             changed: ChangedEntries::default(),
             numbers,
             moved: false,
@@ -101,18 +107,13 @@ impl JoinMachine {
         })
     }
 
-    /// Adds the rows that were not taken before and can still make a pair that counts. Returns whether the models of all
-    /// rows are known.
-    fn take_rows<'a>(&mut self, block: &'a JoinBlock, offset: i64, rows: &mut Vec<Keyed<'a>>) -> bool {
-        let mut knows_all = true;
+    /// Adds the rows that were not taken before, are of a known model, and can still make a pair that counts.
+    fn take_rows<'a>(&mut self, block: &'a JoinBlock, offset: i64, rows: &mut Vec<Keyed<'a>>) {
         let taken = self.high_water.get(&block.source).copied().unwrap_or(i64::MIN);
         let mut last = taken;
         for row in block.rows().filter(|row| row.offset > taken) {
             last = last.max(row.offset);
-            let Some(&number) = self.numbers.get(row.model) else {
-                knows_all = false;
-                continue;
-            };
+            let Some(&number) = self.numbers.get(row.model) else { continue };
             let reached = self.watermarks.get(row.model).and_then(Watermarks::combined);
             if reached.is_some_and(|reached| reached > row.time.plus(self.models[number].label_horizon)) {
                 continue;
@@ -129,13 +130,34 @@ impl JoinMachine {
             watermarks.advance(&self.event_topics);
             self.moved = true;
         }
-        knows_all
+    }
+
+    /// Lets the outcomes of everything that was gathered meet their predictions.
+    async fn work_off(&mut self) -> Result<(), RoleError> {
+        let blocks = std::mem::take(&mut self.gathered);
+        let mut rows = Vec::new();
+        for (block, offset) in &blocks {
+            self.take_rows(block, *offset, &mut rows);
+        }
+        let of = |is_wanted: fn(&JoinRowKind<'_>) -> bool| {
+            rows.iter().filter(|keyed| is_wanted(&keyed.row.kind)).map(|keyed| keyed.key).collect::<Vec<Key>>()
+        };
+        let predictions = of(|kind| matches!(kind, JoinRowKind::Prediction { .. }));
+        let outcomes = of(|kind| matches!(kind, JoinRowKind::Outcome { .. }));
+        self.changed.load(&mut self.stored, &self.models, predictions, outcomes).await?;
+        for Keyed { key, row, source, offset } in &rows {
+            if let Some(changed) = self.changed.get_mut(*key) {
+                changed.entry.take(row, source, &self.models[key.0]);
+            }
+            self.settle(*key, *offset).await?;
+        }
+        Ok(())
     }
 
     /// Counts, or corrects the count of, the pair under this key; without a reference it waits.
     async fn settle(&mut self, key: Key, offset: i64) -> Result<(), RoleError> {
         let Some(Changed { entry, .. }) = self.changed.get_mut(key) else { return Ok(()) };
-        if entry.prediction.is_none() || entry.outcomes.is_empty() {
+        if entry.prediction.is_none() || entry.outcomes.kept.is_empty() {
             return Ok(());
         }
         let model = &self.models[key.0];
@@ -162,7 +184,7 @@ impl JoinMachine {
             }
             self.parked.insert(key, true);
         }
-        self.changed.load(&self.stored, &self.models, Vec::new(), settled.clone()).await?;
+        self.changed.load(&mut self.stored, &self.models, Vec::new(), settled.clone()).await?;
         for key in settled {
             self.settle(key, 0).await?;
             writes.push(Write::delete(self.parked_key(key)));
@@ -179,8 +201,7 @@ impl JoinMachine {
     async fn forget(&mut self, changes: &mut Changes, writes: &mut Vec<Write>) -> Result<(), RoleError> {
         let reached = self.watermarks.iter().filter_map(|(model, known)| Some((model.clone(), known.combined()?)));
         let expired = self.expiry.take_passed(&reached.collect(), writes).await?;
-        let models = (self.models.as_slice(), &self.numbers);
-        self.changed.forget(&mut self.stored, models, expired, (changes, writes)).await
+        self.changed.forget(&mut self.stored, &self.numbers, expired, changes).await
     }
 }
 
@@ -222,35 +243,25 @@ async fn count(
 #[async_trait]
 impl Machine for JoinMachine {
     async fn apply(&mut self, records: &Records, _now: Timestamp) -> Result<(), RoleError> {
-        let mut blocks = Vec::new();
+        let mut is_up_to_date = false;
         for record in records.iter() {
-            blocks.push((self.decode(&record)?, record.offset));
-        }
-        let mut rows = Vec::new();
-        let mut knows_all = true;
-        for (block, offset) in &blocks {
-            knows_all &= self.take_rows(block, *offset, &mut rows);
-        }
-        if !knows_all {
-            let (models, revision) = &self.monitored;
-            refuse_if_outdated(models.as_ref(), *revision).await?;
-        }
-        let of = |is_wanted: fn(&JoinRowKind<'_>) -> bool| {
-            rows.iter().filter(|keyed| is_wanted(&keyed.row.kind)).map(|keyed| keyed.key).collect::<Vec<Key>>()
-        };
-        let predictions = of(|kind| matches!(kind, JoinRowKind::Prediction { .. }));
-        let outcomes = of(|kind| matches!(kind, JoinRowKind::Outcome { .. }));
-        self.changed.load(&self.stored, &self.models, predictions, outcomes).await?;
-        for Keyed { key, row, source, offset } in &rows {
-            if let Some(changed) = self.changed.get_mut(*key) {
-                changed.entry.take(row, source, &self.models[key.0]);
+            let block = self.decode(&record)?;
+            if !is_up_to_date && block.models().iter().any(|model| !self.numbers.contains_key(*model)) {
+                let (models, revision) = &self.monitored;
+                refuse_if_outdated(models.as_ref(), *revision).await?;
+                is_up_to_date = true;
             }
-            self.settle(*key, *offset).await?;
+            self.gathered.push((block, record.offset));
+        }
+        if self.gathered.iter().map(|(block, _)| block.size()).sum::<usize>() >= MANY_ROWS {
+            self.work_off().await?;
         }
         Ok(())
     }
 
     async fn checkpoint(&mut self, now: Timestamp) -> Result<Checkpoint, RoleError> {
+        self.work_off().await?;
+        self.stored.early.hold_if_few().await?;
         let mut checkpoint = Checkpoint { writes: self.settle_parked().await?, outgoing: Vec::new() };
         let mut changes = Changes::new();
         self.forget(&mut changes, &mut checkpoint.writes).await?;

@@ -10,6 +10,7 @@
 
 mod audit;
 mod changed;
+mod early;
 mod entries;
 mod entry;
 mod expiry;

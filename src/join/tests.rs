@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use proptest::prelude::*;
 
-use super::JoinRole;
-use super::entry::{Pair, PredictionHalf};
+use super::entry::{Outcomes, PredictionHalf};
+use super::{JoinAudit, JoinRole};
 use crate::bus::{Records, Topics};
 use crate::clock::{Span, Timestamp};
 use crate::event::{IdHash, JoinBlock, PackedKind, PackedRow, SourcePartition, SourceWatermark, TextTable};
 use crate::model::{Model, ReferenceSource, Task};
 use crate::profile::{decode, encode};
-use crate::runner::{FixedModels, Machine, Models, Monitored, PaneTopic, References, Role, RoleError};
+use crate::runner::{Audit, FixedModels, Machine, Models, Monitored, PaneTopic, References, Role, RoleError};
 use crate::state::{MemoryStore, Store, Write, prefix_end, unpack};
 
 const HORIZON: Span = Span::from_days(64);
@@ -78,8 +78,10 @@ impl Join {
             ("outcomes", PackedKind::Outcome { label })
         };
         self.row(topic, step.id, day(step.day), kind, table).await;
-        if step.restarts {
-            self.restart().await;
+        match step.then {
+            Then::Nothing => {}
+            Then::Checkpoint => drop(self.checkpoint().await),
+            Then::Restart => self.restart().await,
         }
     }
 
@@ -102,15 +104,21 @@ impl Join {
         self.take(block).await;
     }
 
-    /// Writes, and opens the machine again on what it wrote.
-    async fn restart(&mut self) {
+    /// Writes, and returns what it has written.
+    async fn checkpoint(&mut self) -> Vec<Write> {
         let writes = self.machine.checkpoint(Timestamp::default()).await.unwrap().writes;
         let lives_by_the_wall_clock = |write: &Write| match write {
             Write::Put { key, ttl, .. } => !key.starts_with(b"pane/") && ttl.is_some(),
             Write::Delete { .. } | Write::Merge { .. } => false,
         };
         assert!(!writes.iter().any(lives_by_the_wall_clock));
-        self.store.write(writes).await.unwrap();
+        self.store.write(writes.clone()).await.unwrap();
+        writes
+    }
+
+    /// Writes, and opens the machine again on what it wrote.
+    async fn restart(&mut self) {
+        self.checkpoint().await;
         self.machine = open(&self.role, &self.store).await;
     }
 
@@ -121,8 +129,6 @@ impl Join {
         for (_, row) in rows(b"entries/").await {
             ids.extend(unpack(&row).map(|entry| entry.unwrap().id));
         }
-        let early = rows(b"early/").await;
-        ids.extend(early.iter().map(|(key, _)| u128::from_be_bytes(key[key.len() - 16..].try_into().unwrap())));
         (ids, rows(b"expiry/").await.len())
     }
 }
@@ -138,8 +144,11 @@ impl Join {
                     let prediction: PredictionHalf = decode(prediction).unwrap();
                     predictions.entry(entry.id).or_insert(prediction.label.unwrap().to_string());
                 }
-                if let Some(pair) = entry.latest {
-                    pairs.insert(entry.id, decode::<Pair>(pair).unwrap().outcome.label.to_string());
+                let outcomes = entry.latest.map(|outcomes| decode::<Outcomes>(outcomes).unwrap());
+                if let Some(outcome) = outcomes.and_then(|outcomes| outcomes.kept.first().cloned())
+                    && predictions.contains_key(&entry.id)
+                {
+                    pairs.insert(entry.id, outcome.label.to_string());
                 }
             }
         }
@@ -233,21 +242,55 @@ async fn what_comes_beyond_its_horizon_is_not_kept() {
     assert_eq!(join.held().await, (vec![], 0));
 }
 
-/// One row that comes, and whether the machine starts anew behind it.
+#[tokio::test]
+async fn the_audit_tells_what_waits_and_names_a_list_of_early_ids_that_lacks_one() {
+    let mut join = Join::new().await;
+    join.prediction(1, day(0)).await;
+    join.prediction(2, day(0)).await;
+    join.outcome(2, day(1)).await;
+    join.outcome(3, day(1)).await;
+    join.restart().await;
+    let rows = join.store.scan(b"a", b"z").await.unwrap();
+    let look = |is_seen: fn(&[u8]) -> bool| {
+        let mut audit = JoinAudit::default();
+        let mut held: BTreeMap<&str, u64> = BTreeMap::new();
+        for (key, value) in rows.iter().filter(|(key, _)| is_seen(key)) {
+            audit
+                .held(key, value)
+                .unwrap()
+                .into_iter()
+                .for_each(|(kind, count)| *held.entry(kind).or_default() += count);
+        }
+        (["pending predictions", "pending outcomes", "pairs"].map(|kind| held[kind]), audit.faults(None))
+    };
+    assert_eq!(look(|_| true), ([1, 1, 1], Vec::new()));
+    let (_, faults) = look(|key| !key.starts_with(b"early/"));
+    assert_eq!(faults, ["1 outcomes wait for their prediction, and the list of them has 0"]);
+}
+
+/// One row that comes, and what the machine does behind it.
 #[derive(Clone, Debug)]
 struct Step {
     id: u128,
     is_prediction: bool,
     day: i64,
     label: &'static str,
-    restarts: bool,
+    then: Then,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Nothing,
+    Checkpoint,
+    Restart,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..6_u128, any::<bool>(), 0..10_i64, prop::sample::select(vec!["a", "b", "c"]), any::<bool>());
-    let step = step.prop_map(|(id, is_prediction, day, label, restarts)| {
-        // Far from each other, so that they are in different rows.
-        Step { id: (id << 124) | id, is_prediction, day, label, restarts }
+    let then = prop::sample::select(vec![Then::Nothing, Then::Checkpoint, Then::Checkpoint, Then::Restart]);
+    let step = (0..6_u128, any::<bool>(), 0..10_i64, prop::sample::select(vec!["a", "b", "c"]), then);
+    let step = step.prop_map(|(id, is_prediction, day, label, then)| {
+        // Two share a row, the others do not.
+        Step { id: ((id / 2) << 124) | id, is_prediction, day, label, then }
     });
     prop::collection::vec(step, 1..40)
 }
@@ -290,7 +333,8 @@ async fn entries_are_found_whichever_generation_of_rows_they_stand_in() {
     let mut join = Join::new().await;
     // More than the first generation takes; hashes are spread as those of real ids.
     let id = |number: u32| IdHash::of(&number.to_string()).0;
-    let prediction = |number: u32, label| Step { id: id(number), is_prediction: true, day: 0, label, restarts: false };
+    let prediction =
+        |number: u32, label| Step { id: id(number), is_prediction: true, day: 0, label, then: Then::Nothing };
     for number in 0..20_000 {
         join.step(&prediction(number, "a")).await;
         if number % 4_000 == 3_999 {
@@ -302,7 +346,7 @@ async fn entries_are_found_whichever_generation_of_rows_they_stand_in() {
     let asked = [0, 1, 7_999, 12_001, 19_999];
     for number in asked {
         join.step(&prediction(number, "b")).await;
-        join.step(&Step { is_prediction: false, restarts: true, ..prediction(number, "c") }).await;
+        join.step(&Step { is_prediction: false, then: Then::Restart, ..prediction(number, "c") }).await;
         join.step(&Step { is_prediction: false, day: 1, ..prediction(number, "d") }).await;
     }
     join.restart().await;
@@ -314,6 +358,31 @@ async fn entries_are_found_whichever_generation_of_rows_they_stand_in() {
     }
     join.restart().await;
     assert!(join.held().await.0.is_empty(), "all of them are beyond their horizon");
+}
+
+#[tokio::test]
+async fn a_row_that_is_mostly_changes_is_written_as_a_whole_when_it_has_been_read() {
+    let mut join = Join::new().await;
+    join.prediction(1, day(0)).await;
+    join.checkpoint().await;
+    let (mut wholes, mut changes) = (0, 0);
+    for day_of_outcome in 0..20 {
+        join.outcome(1, day(day_of_outcome)).await;
+        for write in join.checkpoint().await {
+            match write {
+                Write::Put { key, .. } if key.starts_with(b"entries/") => wholes += 1,
+                Write::Merge { key, .. } if key.starts_with(b"entries/") => changes += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(wholes > 1 && changes > wholes && wholes + changes == 20, "{wholes} times whole, {changes} changes");
+    join.outcome(1, day(30)).await;
+    join.restart().await;
+    join.outcome(1, day(29)).await;
+    join.restart().await;
+    assert_eq!(join.pairs().await, BTreeMap::from([(1, ("1".to_owned(), "1".to_owned()))]));
+    assert_eq!(join.held().await.0, [1]);
 }
 
 /// This process has not heard of the models that others know.

@@ -22,7 +22,7 @@ use crate::clock::Span;
 pub use catalogue::{StatePartition, StateSize};
 pub use identity::{Deployment, Identity};
 pub use memory::MemoryStore;
-pub use packed::{DamagedRow, PackedEntry, pack, unpack};
+pub use packed::{DamagedRow, PackedEntry, is_whole, merge, pack, unpack};
 pub use reader::StateReader;
 pub use root::{StateRoot, StateSettings, open_objects};
 

@@ -63,9 +63,15 @@ pub fn unpack(row: &[u8]) -> impl Iterator<Item = Result<PackedEntry<'_>, Damage
     })
 }
 
+/// Whether this is all there is of a row, and no change of something older.
+#[must_use]
+pub fn is_whole(row: &[u8]) -> bool {
+    row.first() == Some(&WHOLE)
+}
+
 /// One list of several, the oldest first: the same in whatever groups they are merged.
 pub fn merge(lists: &[&[u8]]) -> Result<Vec<u8>, DamagedRow> {
-    let is_whole = lists.first().is_some_and(|oldest| oldest.first() == Some(&WHOLE));
+    let is_whole = lists.first().is_some_and(|oldest| is_whole(oldest));
     let mut entries = Vec::new();
     for list in lists {
         for entry in unpack(list) {

@@ -33,7 +33,7 @@ pub(super) struct SlateStore {
 }
 
 /// The version of how rows are written that this build reads and writes.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 pub(super) const FORMAT_KEY: &[u8] = b"meta/format";
 
 /// A folder must survive a power cut as a bucket does: without it, files that were renamed into place may be empty.

@@ -116,17 +116,17 @@ async fn state_of_another_or_unreadable_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = root_in(&folder);
     let store = root.partition("ingest", &source()).await.unwrap();
-    store.write(vec![Write::put("meta/format", "3")]).await.unwrap();
+    store.write(vec![Write::put("meta/format", "4")]).await.unwrap();
     store.close().await.unwrap();
     let refused = root.partition("ingest", &source()).await.err();
-    assert!(matches!(refused, Some(StateError::NewerFormat { found: 3, known: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(StateError::NewerFormat { found: 4, known: 3, .. })), "{refused:?}");
 
     let older = SourcePartition { partition: 1, ..source() };
     let store = root.partition("ingest", &older).await.unwrap();
-    store.write(vec![Write::put("meta/format", "1")]).await.unwrap();
+    store.write(vec![Write::put("meta/format", "2")]).await.unwrap();
     store.close().await.unwrap();
     let refused = root.partition("ingest", &older).await.err();
-    assert!(matches!(refused, Some(StateError::OlderFormat { found: 1, known: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(StateError::OlderFormat { found: 2, known: 3, .. })), "{refused:?}");
 
     let source = SourcePartition { partition: 0, ..source() };
     let store = root.partition("ingest", &source).await.unwrap();

@@ -85,7 +85,7 @@ async fn look_at(root: &StateRoot, partition: &StatePartition) -> Result<Finding
     let reader = root.reader(partition).await?;
     let role: Box<dyn Audit> = match partition.role.as_str() {
         "ingest" => Box::new(IngestAudit::default()),
-        "join" => Box::new(JoinAudit),
+        "join" => Box::new(JoinAudit::default()),
         "evaluate" => Box::new(EvaluateAudit),
         "notify" => Box::new(NotifyAudit),
         "registry" => Box::new(RegistryAudit),

@@ -12,6 +12,10 @@ use crate::support::{Brokers, KafkaBroker, RUNTIME, Service, ServiceOptions, eve
 const PARTITIONS: i32 = 4;
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// So many that joining the group, a second or two, is a small part of a round.
+const PREDICTIONS: u64 = 500_000;
+/// Rounds that count.
+const ROUNDS: usize = 3;
 /// A rate that differs by less than this is the same: rounds of one kind differ by as much.
 const SAME: f64 = 0.1;
 
@@ -21,7 +25,7 @@ const SAME: f64 = 0.1;
 #[ignore = "measures: make scale"]
 fn two_processes_are_not_slower_than_one() {
     let Some(kafka) = KafkaBroker::start() else { return };
-    let predictions = usize::try_from(number("PLIMSOLL_TEST_SCALE_PREDICTIONS").unwrap_or(200_000)).unwrap();
+    let predictions = usize::try_from(number("PLIMSOLL_TEST_SCALE_PREDICTIONS").unwrap_or(PREDICTIONS)).unwrap();
     let (folder, checks) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let prefix = unique("scale");
     let topics = ["predictions", "outcomes"].map(|name| format!("{prefix}.{name}"));
@@ -41,7 +45,7 @@ fn two_processes_are_not_slower_than_one() {
     let published = Load::new(1, predictions, topics.clone(), PARTITIONS).publish(&producer, 10_000_000);
     println!("{} events", published.events);
     let mut rates = [Vec::new(), Vec::new()];
-    for round in 0..=3 {
+    for round in 0..=ROUNDS {
         for (processes, rates) in (1..).zip(&mut rates) {
             let took = catch_up(&options, processes, &bus, &topics);
             let rate = published.events as f64 / took.as_secs_f64();

@@ -30,7 +30,7 @@ fn state_is_inspected_beside_a_running_service_and_verified_after_it() {
     let partitions = answer["partitions"].as_array().unwrap();
     let next: i64 = partitions.iter().filter_map(|row| row["next_offset"].as_i64()).sum();
     assert_eq!(next, 100, "{answer:#}");
-    assert!(partitions.iter().all(|row| row["format"] == 2 && row["bytes"].as_u64() > Some(0)), "{answer:#}");
+    assert!(partitions.iter().all(|row| row["format"] == 3 && row["bytes"].as_u64() > Some(0)), "{answer:#}");
     // The service was not disturbed.
     post(&service, 50..60);
     wait_until_counted(&service, 120);
