@@ -34,7 +34,10 @@ struct AlertRecord {
     /// Of the alert that was last told of, in whichever episode: it never falls, so that a late repeat is known for one.
     #[serde(default)]
     revision: u32,
-    /// None when its condition never held.
+    /// End of the last window that was judged.
+    #[serde(default)]
+    last_end: Option<Timestamp>,
+    /// None when its condition never held, and for segments.
     #[serde(default)]
     held: Option<Held>,
     /// Start of the newest bad window that the open alert has seen.
@@ -67,7 +70,18 @@ impl AlertRecord {
         settled.or_else(|| self.traces.values().all(Trace::is_whole).then_some(false))
     }
 
-    /// What [`Self::held`] is to be, by the verdicts alone.
+    /// What [`Self::held`] is to be after a window, by the verdicts alone. One that ends after all others moves it on.
+    fn held_after(&self, windows: u32, end: Timestamp, is_last: bool) -> Option<Held> {
+        if !is_last {
+            return self.find_held(windows);
+        }
+        match (self.standing_at(windows, Timestamp::MAX), self.held) {
+            (Standing::Bad { .. }, _) => Some(Held::Still),
+            (Standing::Clear, Some(Held::Still)) => Some(Held::Until(end)),
+            (_, known) => known,
+        }
+    }
+
     fn find_held(&self, windows: u32) -> Option<Held> {
         let ends: BTreeSet<Timestamp> = self.traces.values().flat_map(Trace::ends).collect();
         let mut held = Held::Still;
@@ -186,6 +200,8 @@ impl Alerts {
         let record = self.records.entry(fingerprint.clone()).or_default();
         let is_bad_now = verdicts.iter().any(|(_, bad)| *bad == Some(true));
         let (size, start) = (report.window_size, report.window_start);
+        let is_last = record.last_end.is_none_or(|last| last < report.window_end);
+        record.last_end = record.last_end.max(Some(report.window_end));
         // A part that was never bad needs no trace until it is.
         let (traced, untraced): (Vec<_>, Vec<_>) =
             verdicts.into_iter().partition(|(part, bad)| *bad == Some(true) || record.traces.contains_key(part));
@@ -194,7 +210,9 @@ impl Alerts {
             record.traces.entry(part.clone()).or_insert_with(begun).note(size, start, bad);
         }
         record.good_windows.note(size, start, &untraced);
-        record.held = record.find_held(cause.windows);
+        if report.population.segment.is_none() {
+            record.held = record.held_after(cause.windows, report.window_end, is_last);
+        }
         let mut raised = Raised { fingerprint, standing: Standing::Clear, is_bad_now, parts: Vec::new() };
         for (part, trace) in &record.traces {
             let standing = trace.standing(cause.windows);

@@ -93,9 +93,9 @@ impl Trace {
         self.by_size.values().all(|verdicts| verdicts.judged.len() < KEPT)
     }
 
-    /// When the judged windows end.
+    /// When its windows end.
     pub(super) fn ends(&self) -> impl Iterator<Item = Timestamp> {
-        self.by_size.iter().flat_map(|(size, verdicts)| verdicts.judged.keys().map(|start| start.plus(size.length)))
+        self.by_size.iter().flat_map(|(size, verdicts)| verdicts.starts().map(|start| start.plus(size.length)))
     }
 }
 
@@ -117,6 +117,12 @@ impl Verdicts {
         while self.unjudged.len() > KEPT {
             self.unjudged.pop_first();
         }
+    }
+
+    /// From the first judged one on: before it, verdicts may have been dropped.
+    fn starts(&self) -> impl Iterator<Item = Timestamp> {
+        let first = self.judged.first_key_value().map_or(Timestamp::MAX, |(start, _)| *start);
+        self.judged.keys().chain(self.unjudged.range(first..)).copied()
     }
 
     fn known(&self, size: WindowSize, time: Timestamp) -> Known<'_> {
