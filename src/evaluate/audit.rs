@@ -17,6 +17,7 @@ impl Audit for EvaluateAudit {
             b"meta" => Ok("meta"),
             b"pane" => panes::check(value).map(|()| "panes"),
             b"series" => series::check(value).map(|()| "series"),
+            b"raw" if value.is_empty() => Ok("raw rows that were counted"),
             b"raw" => readable::<RawRows>(value).map(|_| "raw rows"),
             b"reference" => readable::<Reference>(value).map(|_| "references"),
             b"version_reference" => version_references::check(value).map(|()| "references of versions"),

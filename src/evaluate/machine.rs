@@ -384,7 +384,7 @@ impl Machine for EvaluateMachine {
                 PaneRecord::Watermark(watermark) => {
                     self.watermarks.entry(watermark.model.clone()).or_default().update(watermark);
                 }
-                PaneRecord::Raw(raw) => self.raw.push(&raw)?,
+                PaneRecord::Raw(raw) => self.raw.push(&raw).await?,
                 PaneRecord::Reference(reference) => self.take_reference(reference)?,
             }
         }
@@ -412,7 +412,7 @@ impl Machine for EvaluateMachine {
                 self.expire(model, watermark, now);
             }
         }
-        self.raw.checkpoint(&mut checkpoint.writes)?;
+        self.raw.checkpoint(&mut checkpoint.writes);
         self.panes.checkpoint(&mut checkpoint.writes);
         self.version_references.checkpoint(&mut checkpoint.writes);
         self.series.checkpoint(&mut checkpoint.writes)?;

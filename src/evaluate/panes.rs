@@ -22,7 +22,7 @@ pub(super) struct PaneStore {
 }
 
 /// First and last counted offset of a source in a pane.
-type Offsets = (i64, i64);
+pub(super) type Offsets = (i64, i64);
 
 /// What is known of a partial without reading it.
 #[derive(Clone, Copy, Debug)]
@@ -87,9 +87,15 @@ impl PaneStore {
         Ok(true)
     }
 
-    /// The revision of what one source has said of one pane; none when it has said nothing.
-    pub(super) fn revision(&self, population: &Population, start: Timestamp, source: &SourcePartition) -> Option<i64> {
-        Some(self.index.get(population)?.get(&start)?.get(source)?.revision)
+    /// Offsets and revision of what one source has said of one pane; none when it has said nothing.
+    pub(super) fn rank(
+        &self,
+        population: &Population,
+        start: Timestamp,
+        source: &SourcePartition,
+    ) -> Option<(Offsets, i64)> {
+        let entry = self.index.get(population)?.get(&start)?.get(source)?;
+        Some((entry.offsets, entry.revision))
     }
 
     /// The counts of one source in one pane so far.

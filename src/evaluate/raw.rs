@@ -1,4 +1,8 @@
 //! Rows of models without anchors: kept until there are enough for a reference, then counted like all others.
+//!
+//! Records that come again are known by their rows, which stay, empty, when they have been counted. The last offset of
+//! each source would not do: of a record that was published twice, compaction may leave the one that stands behind its
+//! successors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +21,13 @@ use crate::state::{Store, Write, prefix_end};
 use crate::window::{PaneCounts, PanePartial, RawRows};
 
 const PREFIX: &[u8] = b"raw/";
-const HIGH_WATER: &[u8] = b"meta/raw_high_water";
 const REFERENCE: &[u8] = b"reference/";
 
 pub(super) struct RawStore {
     store: Arc<dyn Store>,
     /// Rows kept, by model.
     rows: BTreeMap<String, u64>,
-    /// Last offset taken of each source partition, by model.
-    high_water: BTreeMap<String, BTreeMap<SourcePartition, i64>>,
-    pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    moved: bool,
+    pending: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Built, and not known to be durable: a crash may still undo them.
     built: BTreeMap<String, Reference>,
 }
@@ -42,32 +42,31 @@ impl RawStore {
     pub(super) async fn open(store: Arc<dyn Store>) -> Result<Self, RoleError> {
         let mut rows: BTreeMap<String, u64> = BTreeMap::new();
         for (_, value) in store.scan(PREFIX, &prefix_end(PREFIX)).await? {
+            if value.is_empty() {
+                continue;
+            }
             let raw: RawRows = decode(&value)?;
             *rows.entry(raw.model).or_default() += raw.rows;
         }
-        let high_water = store.get(HIGH_WATER).await?.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
-        Ok(Self { store, rows, high_water, pending: BTreeMap::new(), moved: false, built: BTreeMap::new() })
+        Ok(Self { store, rows, pending: BTreeMap::new(), built: BTreeMap::new() })
     }
 
     /// Keeps rows that were not seen before.
-    pub(super) fn push(&mut self, raw: &RawRows) -> Result<(), RoleError> {
-        let taken = self.high_water.entry(raw.model.clone()).or_default().entry(raw.source.clone()).or_insert(i64::MIN);
-        if raw.offsets.1 <= *taken {
-            return Ok(());
-        }
-        *taken = raw.offsets.1;
-        self.moved = true;
-        *self.rows.entry(raw.model.clone()).or_default() += raw.rows;
+    pub(super) async fn push(&mut self, raw: &RawRows) -> Result<(), RoleError> {
         let source = key_of(&[&raw.model, &raw.source.to_string()]);
         let key = [PREFIX, source.as_bytes(), b"/", &raw.offsets.0.to_be_bytes()].concat();
-        self.pending.insert(key, Some(encode(raw)?));
+        if self.pending.contains_key(&key) || self.store.get(&key).await?.is_some() {
+            return Ok(());
+        }
+        *self.rows.entry(raw.model.clone()).or_default() += raw.rows;
+        self.pending.insert(key, encode(raw)?);
         Ok(())
     }
 
     /// Takes a reference that was built into the next write; until that is durable, nobody may count by it.
     pub(super) fn keep(&mut self, reference: Reference) -> Result<(), RoleError> {
         let key = [REFERENCE, key_of(&[&reference.model]).as_bytes()].concat();
-        self.pending.insert(key, Some(encode(&reference)?));
+        self.pending.insert(key, encode(&reference)?);
         self.built.insert(reference.model.clone(), reference);
         Ok(())
     }
@@ -103,7 +102,7 @@ impl RawStore {
         Ok(Some(builder.build(0)))
     }
 
-    /// Counts the kept rows of a model into partials of their own and forgets them.
+    /// Counts the kept rows of a model into partials of their own and empties them.
     pub(super) async fn count(
         &mut self,
         model: &Model,
@@ -125,11 +124,11 @@ impl RawStore {
                 for (key, group) in by_pane(model, reference, &schema, &rows, &all_rows(&rows, raw.offsets)) {
                     let slot = (key.clone(), source.clone());
                     if !partials.contains_key(&slot) {
-                        let known = panes.get(&key.population, key.start, &source).await?;
-                        let counts = known.unwrap_or_else(|| PaneCounts::Predictions(Profile::empty(anchors)));
-                        let source = source.clone();
-                        let revision = panes.revision(&key.population, key.start, &source).unwrap_or_default() + 1;
-                        let (epoch, offsets) = (anchors.epoch, raw.offsets);
+                        let counts = panes.get(&key.population, key.start, &source).await?;
+                        let counts = counts.unwrap_or_else(|| PaneCounts::Predictions(Profile::empty(anchors)));
+                        let known = panes.rank(&key.population, key.start, &source);
+                        let (offsets, revision) = known.unwrap_or((raw.offsets, 0));
+                        let (epoch, revision, source) = (anchors.epoch, revision + 1, source.clone());
                         let partial = PanePartial { key, source, epoch, offsets, revision, counts };
                         partials.insert(slot.clone(), partial);
                     }
@@ -142,22 +141,13 @@ impl RawStore {
                     }
                 }
             }
-            self.pending.insert(row_key, None);
+            self.pending.insert(row_key, Vec::new());
         }
         Ok(partials.into_values().collect())
     }
 
-    pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>) -> Result<(), RoleError> {
-        for (key, value) in std::mem::take(&mut self.pending) {
-            writes.push(match value {
-                Some(value) => Write::put(key, value),
-                None => Write::delete(key),
-            });
-        }
-        if std::mem::take(&mut self.moved) {
-            writes.push(Write::put(HIGH_WATER, encode(&self.high_water)?));
-        }
-        Ok(())
+    pub(super) fn checkpoint(&mut self, writes: &mut Vec<Write>) {
+        writes.extend(std::mem::take(&mut self.pending).into_iter().map(|(key, value)| Write::put(key, value)));
     }
 
     async fn kept(&self, model: &str) -> Result<Vec<(Vec<u8>, RawRows)>, RoleError> {
@@ -167,11 +157,9 @@ impl RawStore {
             rows.insert(key.to_vec(), value.to_vec());
         }
         for (key, value) in self.pending.range(prefix.clone()..prefix_end(&prefix)) {
-            match value {
-                Some(value) => rows.insert(key.clone(), value.clone()),
-                None => rows.remove(key),
-            };
+            rows.insert(key.clone(), value.clone());
         }
+        rows.retain(|_, value| !value.is_empty());
         rows.into_iter().map(|(key, bytes)| Ok((key, decode(&bytes)?))).collect()
     }
 }
@@ -239,4 +227,33 @@ fn all_rows(rows: &PredictionRows<'_>, offsets: (i64, i64)) -> Vec<Accepted> {
 
 fn failed(error: impl std::fmt::Display) -> RoleError {
     RoleError::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::MemoryStore;
+
+    fn raw(first: i64) -> RawRows {
+        let source = SourcePartition { topic: "predictions".to_owned(), partition: 0 };
+        RawRows { model: "m".to_owned(), source, offsets: (first, first + 9), rows: 10, ipc: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn rows_that_come_behind_their_successors_are_kept_once_also_after_a_restart() {
+        let store = MemoryStore::new();
+        let mut kept = RawStore::open(Arc::new(store.clone())).await.unwrap();
+        for first in [10, 0, 10, 0] {
+            kept.push(&raw(first)).await.unwrap();
+        }
+        assert_eq!(kept.rows["m"], 20);
+        let mut writes = Vec::new();
+        kept.checkpoint(&mut writes);
+        store.write(writes).await.unwrap();
+        let mut kept = RawStore::open(Arc::new(store)).await.unwrap();
+        for first in [0, 20] {
+            kept.push(&raw(first)).await.unwrap();
+        }
+        assert_eq!(kept.rows["m"], 30);
+    }
 }
