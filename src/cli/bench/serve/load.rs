@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::distribution::Distribution;
 
-/// What is asked, how often and for how long.
+/// What is asked, how often and how many times.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     pub(super) address: SocketAddr,
@@ -22,7 +22,8 @@ pub(super) struct Load {
     /// Requests per second.
     pub(super) rate: u32,
     pub(super) connections: u32,
-    pub(super) seconds: u32,
+    /// Beside those of the warm-up.
+    pub(super) requests: u32,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -36,24 +37,37 @@ pub(super) struct Answered {
 
 /// One request: how late it was sent, and when it was answered.
 #[derive(Clone, Copy, Debug)]
-struct Timed {
+pub(super) struct Timed {
     late: Duration,
     latency: Duration,
 }
 
-/// Requests that are sent before anything is measured, in seconds.
-const WARM_UP: u32 = 2;
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer.
 const LARGEST: usize = 1 << 20;
 
+/// Calls before anything is measured: half a second of them.
+pub(super) const fn warm_up(rate: u32) -> u32 {
+    rate / 2
+}
+
+impl Answered {
+    pub(super) fn of(timed: &[Timed]) -> Self {
+        Self {
+            requests: timed.len(),
+            latency: Distribution::of(timed.iter().map(|timed| timed.latency)),
+            late: Distribution::of(timed.iter().map(|timed| timed.late)),
+        }
+    }
+}
+
 impl Load {
     /// Fails when a request was not answered with 200. Blocks.
-    pub(super) fn run(&self) -> anyhow::Result<Answered> {
+    pub(super) fn run(&self) -> anyhow::Result<Vec<Timed>> {
         // All threads are there before the first request is due.
         let start = Instant::now() + Duration::from_millis(200);
-        let timed: Vec<Timed> = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let running: Vec<_> =
                 (0..self.connections).map(|number| scope.spawn(move || self.connection(number, start))).collect();
             let mut all = Vec::new();
@@ -62,11 +76,7 @@ impl Load {
                 all.append(&mut timed?);
             }
             Ok(all)
-        })?;
-        let requests = timed.len();
-        let latency = Distribution::of(timed.iter().map(|timed| timed.latency));
-        let late = Distribution::of(timed.iter().map(|timed| timed.late));
-        Ok(Answered { requests, latency, late })
+        })
     }
 
     /// Sends every request whose turn is this connection's.
@@ -80,14 +90,15 @@ impl Load {
             self.body.len()
         );
         let request = [head.as_bytes(), self.body.as_bytes()].concat();
-        let all = self.rate * (WARM_UP + self.seconds);
+        let warm_up = warm_up(self.rate);
+        let all = warm_up + self.requests;
         let mut timed = Vec::new();
         for turn in (number..all).step_by(self.connections as usize) {
             let due = start + Duration::from_secs(1) * turn / self.rate;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let late = due.elapsed();
             connection.ask(&request)?;
-            if turn >= self.rate * WARM_UP {
+            if turn >= warm_up {
                 timed.push(Timed { late, latency: due.elapsed() });
             }
         }

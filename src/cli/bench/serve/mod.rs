@@ -9,7 +9,7 @@ mod stream;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -21,7 +21,7 @@ use crate::onnx::{Bare, LIBRARY_VARIABLE, Library, Limits, Runtime};
 use crate::serve::{Identity, Package, Served};
 
 use distribution::Distribution;
-use load::{Load, sharpen_timers};
+use load::{Answered, Load, Timed, sharpen_timers, warm_up};
 use report::{Http, Report};
 use service::Process;
 
@@ -62,6 +62,8 @@ pub(super) struct ServeArgs {
 }
 
 const FEATURES: usize = 10;
+/// Turns that the bare call and requests of both shapes take.
+const TURNS: u32 = 10;
 /// Golden rows there are none, and batches are short.
 const WITHIN: Duration = Duration::from_mins(10);
 
@@ -77,27 +79,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     eprintln!("starting a service");
     let mut process = Process::start(folder.path(), brokers, args.onnxruntime.as_deref()).await?;
     process.register(forest.clone(), folder.path()).await?;
-    // While the service stands idle beside it, as in the other measurement.
-    eprintln!("the bare call, {} s", args.seconds);
     let bare = Bare::load(&runtime, &forest, 1)?;
-    let (rate, calls) = (args.rate, args.rate * args.seconds);
-    let bare = tokio::task::spawn_blocking(move || calls_at_pace(bare, rate, calls)).await??;
-    let mut http = Vec::new();
-    for (shape, body) in [("tensors", tensors(7)), ("rows", rows(7))] {
-        eprintln!("{shape} over HTTP, {} s", args.seconds);
-        let load = Load {
-            address: process.address,
-            path: Process::infer_path(),
-            body,
-            rate: args.rate,
-            connections: args.connections,
-            seconds: args.seconds,
-        };
-        let before = process.cpu_seconds();
-        let answered = tokio::task::spawn_blocking(move || load.run()).await??;
-        let used = process.cpu_seconds().zip(before).map(|(after, before)| after - before);
-        http.push(Http::new(shape, answered, &bare, used));
-    }
+    let (bare, http) = measure_http(&args, &process, bare).await?;
     let lost = process.lost().await?;
     drop(process);
     eprintln!("{} requests of the stream", args.requests);
@@ -130,20 +113,72 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The bare call, while the service stands idle beside it, and requests of both shapes: turn by turn, so that what else the
+/// machine does befalls all of them.
+async fn measure_http(args: &ServeArgs, process: &Process, bare: Bare) -> anyhow::Result<(Distribution, Vec<Http>)> {
+    let (rate, calls) = (args.rate, (args.rate * args.seconds).div_ceil(TURNS));
+    let bare = Arc::new(Mutex::new(bare));
+    let mut bare_times: Vec<Duration> = Vec::new();
+    let mut shapes = [("tensors", tensors(7)), ("rows", rows(7))].map(|(name, body)| Shape::new(name, body));
+    for turn in 1..=TURNS {
+        eprintln!("turn {turn} of {TURNS}: the bare call, tensors and rows over HTTP");
+        let bare = Arc::clone(&bare);
+        bare_times.extend(tokio::task::spawn_blocking(move || calls_at_pace(&bare, rate, calls)).await??);
+        for shape in &mut shapes {
+            let load = Load {
+                address: process.address,
+                path: Process::infer_path(),
+                body: shape.body.clone(),
+                rate,
+                connections: args.connections,
+                requests: calls,
+            };
+            let before = process.cpu_seconds();
+            shape.timed.append(&mut tokio::task::spawn_blocking(move || load.run()).await??);
+            let used = process.cpu_seconds().zip(before).map(|(after, before)| after - before);
+            shape.cpu_seconds = shape.cpu_seconds.zip(used).map(|(known, more)| known + more);
+        }
+    }
+    let sent = f64::from((warm_up(rate) + calls) * TURNS);
+    let bare = Distribution::of(bare_times);
+    let http = shapes.map(|shape| {
+        let cpu_micros = shape.cpu_seconds.map(|seconds| seconds * 1e6 / sent);
+        Http::new(shape.name, Answered::of(&shape.timed), &bare, cpu_micros)
+    });
+    Ok((bare, http.into()))
+}
+
+/// Requests of one shape so far.
+struct Shape {
+    name: &'static str,
+    body: String,
+    timed: Vec<Timed>,
+    cpu_seconds: Option<f64>,
+}
+
+impl Shape {
+    const fn new(name: &'static str, body: String) -> Self {
+        Self { name, body, timed: Vec::new(), cpu_seconds: Some(0.0) }
+    }
+}
+
 /// Times of the runtime's own call, from when each was due, as those of requests are: that a sleeping client wakes late is
 /// none of serving's.
-fn calls_at_pace(mut bare: Bare, rate: u32, calls: u32) -> anyhow::Result<Distribution> {
+fn calls_at_pace(bare: &Mutex<Bare>, rate: u32, calls: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut bare = bare.lock().unwrap_or_else(PoisonError::into_inner);
     let values: Vec<f32> = (0..FEATURES).map(|feature| value(7, feature)).collect();
     sharpen_timers();
     let start = Instant::now();
     let mut times = Vec::new();
-    for turn in 0..calls {
+    for turn in 0..warm_up(rate) + calls {
         let due = start + Duration::from_secs(1) * turn / rate;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         bare.run([1, FEATURES], &values)?;
-        times.push(due.elapsed());
+        if turn >= warm_up(rate) {
+            times.push(due.elapsed());
+        }
     }
-    Ok(Distribution::of(times))
+    Ok(times)
 }
 
 fn served_linear(runtime: &Runtime, models: &Path) -> anyhow::Result<Served> {

@@ -43,12 +43,12 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(shape: &'static str, answered: Answered, bare: &Distribution, cpu_seconds: Option<f64>) -> Self {
+    pub(super) fn new(shape: &'static str, answered: Answered, bare: &Distribution, cpu_micros: Option<f64>) -> Self {
         Self {
             shape,
             overhead_p50: answered.latency.p50 - bare.p50,
             overhead_p99: answered.latency.p99 - bare.p99,
-            cpu_micros: cpu_seconds.map(|seconds| seconds * 1e6 / answered.requests.max(1) as f64),
+            cpu_micros,
             answered,
         }
     }
@@ -133,7 +133,7 @@ mod tests {
             brokers: "embedded".into(),
             rate: 2_000,
             connections: 16,
-            http: vec![Http::new("tensors", answered, &bare, Some(0.01))],
+            http: vec![Http::new("tensors", answered, &bare, Some(100.0))],
             bare,
             stream: Usage { events: 1, bytes: 1, seconds: 1.0, cpu_seconds: None },
             stream_per_core: stream,
