@@ -155,7 +155,7 @@ impl Alerts {
 
     /// One cause, one alert: whether the whole population's alert says already what this segment's would. It tells all
     /// windows that begin before its condition was over, also those from before it held: what a segment had open then is
-    /// folded into it, and whichever of them is judged first, the same is open in the end. What a segment has open goes on.
+    /// folded into it, whichever of them is judged first. What a segment has open goes on.
     pub(super) fn is_told_by_the_whole(&self, cause: &Cause<'_>, report: &WindowReport) -> bool {
         let Some(everybody) = everybody(&report.population) else { return false };
         let held = self.records.get(&cause.fingerprint(&everybody)).and_then(|whole| whole.held);
