@@ -230,7 +230,8 @@ impl Alerts {
     }
 
     /// Moves the alert to where its standing puts it. Evidence and summary are those of the report that moved it, and
-    /// change while it fires only when `news` says so. The whole population's takes the place of those of its segments.
+    /// change while it fires only when other parts are bad than before. The whole population's takes the place of those
+    /// of its segments.
     pub(super) fn settle(
         &mut self,
         cause: &Cause<'_>,
